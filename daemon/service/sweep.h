@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The sweep (product sections 6 and 7): candidates in every database, then the census of all, then a verdict for
+ * each schema, then one drop after the other. One sweep at a time.
+ */
+
+#include "core/decide.h"
+#include "core/settings.h"
+#include "seam/env.h"
+#include "seam/ledger.h"
+#include "seam/pg.h"
+#include "service/databases.h"
+#include "service/leases.h"
+#include "service/slots.h"
+
+enum sweep_verdict { SWEEP_DROPPED, SWEEP_WOULD_DROP, SWEEP_KEPT, SWEEP_FAILED, SWEEP_UNKNOWN };
+
+/* One schema looked at. */
+struct sweep_item {
+        const char *database, *schema, *oid;
+        char namespace[NAMES_NAMESPACE_MAX + 1];
+        enum sweep_verdict verdict;
+        enum drop_reason reason; /* only kept */
+        char sqlstate[6];        /* only failed */
+        char *detail;            /* or NULL: dependents, lock holders, the server's message */
+};
+
+struct sweep;
+
+/* Lives as long as the sweep service, the last one is kept for status. */
+struct sweep_result {
+        int64_t id;
+        bool dry_run;
+        uint64_t started_usec, finished_usec; /* real time; finished 0: under way */
+        bool complete;
+        char *incomplete_reason; /* or NULL */
+        struct live_report *live;
+        unsigned n_databases;
+        struct sweep_database {
+                char *name;
+                bool reachable;
+                char *error; /* or NULL */
+        } *databases;
+        unsigned n_items;
+        struct sweep_item *items; /* by database, then schema */
+};
+
+struct sweep_events {
+        void (*verdict)(void *owner, uint64_t caller, const struct sweep_item *item);
+        void (*finished)(void *owner, uint64_t caller, const struct sweep_result *result);
+};
+
+enum { SWEEP_E_RUNNING = 1, SWEEP_E_NO_SUCH_DATABASE };
+
+/* Who asks, and what they may. */
+struct sweep_request {
+        uint64_t caller; /* told by events; 0: the daemon itself */
+        bool dry_run;
+        const char *database; /* drop only there; every database is asked all the same. Or NULL */
+        bool all_users;       /* else only schemas of uid's own namespaces are dropped */
+        unsigned uid;
+};
+
+struct sweeper;
+
+struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledger, struct databases *databases,
+                            struct leases *leases, struct slots *slots, const struct settings *settings,
+                            const struct sweep_events *events, void *owner);
+struct sweeper *sweeper_free(struct sweeper *sweeper);
+void sweeper_configure(struct sweeper *sweeper, const struct settings *settings);
+void sweeper_load(struct sweeper *sweeper, const struct ledger_change *row); /* CLAIMED, SIGHTED, SWEPT */
+void sweeper_loaded(struct sweeper *sweeper, const struct ledger_numbers *next);
+
+int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request);
+/* The caller hung up: nothing is told any more; the sweep goes on. */
+void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller);
+/* Something ended: a sweep soon, several requests make one. */
+void sweeper_soon(struct sweeper *sweeper);
+/* No new drop; finished is called when the one in flight has ended (also at once, from the loop). */
+void sweeper_stop(struct sweeper *sweeper);
+bool sweeper_busy(const struct sweeper *sweeper);
+uint64_t sweeper_running_since(const struct sweeper *sweeper); /* real time; 0: none */
+const struct sweep_result *sweeper_last(const struct sweeper *sweeper); /* NULL: none yet in this life */
+
+/* The contract's JSON (product section 7): one object on the wire, in the ledger and in berth sweep --json. */
+struct cJSON *sweep_result_json(const struct sweep_result *result);
