@@ -37,6 +37,8 @@ enum pg_question {
         PG_DROP_PIN,
         /* schema, namespace -> effect ('dependent' | 'locked'), class, object, home; no row: the drop stays inside */
         PG_DROP_DEPENDENTS,
+        /* milliseconds      -> -     another lock_timeout for the rest of the transaction */
+        PG_DROP_LOCK_TIMEOUT,
         /* schema            -> -     DROP SCHEMA ... CASCADE */
         PG_DROP,
         /* oid               -> one row if a schema of that oid exists */

@@ -94,5 +94,3 @@ void slots_done_for_sweep(struct slots *slots, uint64_t id); /* held or waiting 
 typedef void slot_use_fn(void *owner, const struct slot_use *use, unsigned position);
 void slots_each(struct slots *slots, unsigned cluster, slot_use_fn *each, void *owner);
 unsigned slots_n_waiting(const struct slots *slots);
-/* Every cluster that slots know of, ascending (0 first, where it is in use). */
-unsigned slots_clusters(const struct slots *slots, unsigned *ids, unsigned max);

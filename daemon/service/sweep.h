@@ -27,8 +27,6 @@ struct sweep_item {
         char *detail;            /* or NULL: dependents, lock holders, the server's message */
 };
 
-struct sweep;
-
 /* Lives as long as the sweep service, the last one is kept for status. */
 struct sweep_result {
         int64_t id;
@@ -54,13 +52,11 @@ struct sweep_events {
 
 enum { SWEEP_E_RUNNING = 1, SWEEP_E_NO_SUCH_DATABASE };
 
-/* Who asks, and what they may. */
+/* Who may ask for one that is no dry run is the server's business. */
 struct sweep_request {
         uint64_t caller; /* told by events; 0: the daemon itself */
         bool dry_run;
         const char *database; /* drop only there; every database is asked all the same. Or NULL */
-        bool all_users;       /* else only schemas of uid's own namespaces are dropped */
-        unsigned uid;
 };
 
 struct sweeper;
