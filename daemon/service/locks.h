@@ -8,7 +8,7 @@
 struct lock_pair {
         const char *database;
         struct lock_side {
-                int pid; /* 0: a prepared transaction */
+                int pid;                              /* 0: a prepared transaction */
                 const char *application_name, *query; /* or NULL */
                 int64_t transaction_usec;             /* -1: unknown */
         } blocked, blocker;
@@ -22,8 +22,8 @@ typedef void locks_fn(void *owner, uint64_t caller, const struct lock_pair *pair
 
 struct locks;
 
-struct locks *locks_new(struct env *env, struct pg *pg, struct databases *databases, const struct settings *settings,
-                        locks_fn *each, void *owner);
+struct locks *locks_new(struct env *env, struct pg *pg, struct databases *databases,
+                        const struct settings *settings, locks_fn *each, void *owner);
 struct locks *locks_free(struct locks *locks);
 /* database NULL: all. 0, or DATABASES_E_NO_SUCH_DATABASE. */
 int locks_ask(struct locks *locks, uint64_t caller, const char *database);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The sweep (product sections 6 and 7): candidates in every database, then the census of all, then a verdict for
- * each schema, then one drop after the other. One sweep at a time.
+ * The sweep (product sections 6 and 7): candidates in every database, then the census of all, then a verdict
+ * for each schema, then one drop after the other. One sweep at a time.
  */
 
 #include "core/decide.h"
@@ -40,7 +40,7 @@ struct sweep_result {
                 char *name;
                 bool reachable;
                 char *error; /* or NULL */
-        } *databases;
+        } * databases;
         unsigned n_items;
         struct sweep_item *items; /* by database, then schema */
 };
@@ -61,9 +61,9 @@ struct sweep_request {
 
 struct sweeper;
 
-struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledger, struct databases *databases,
-                            struct leases *leases, struct slots *slots, const struct settings *settings,
-                            const struct sweep_events *events, void *owner);
+struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledger,
+                            struct databases *databases, struct leases *leases, struct slots *slots,
+                            const struct settings *settings, const struct sweep_events *events, void *owner);
 struct sweeper *sweeper_free(struct sweeper *sweeper);
 void sweeper_configure(struct sweeper *sweeper, const struct settings *settings);
 void sweeper_load(struct sweeper *sweeper, const struct ledger_change *row); /* CLAIMED, SIGHTED, SWEPT */
@@ -77,8 +77,9 @@ void sweeper_soon(struct sweeper *sweeper);
 /* No new drop; finished is called when the one in flight has ended (also at once, from the loop). */
 void sweeper_stop(struct sweeper *sweeper);
 bool sweeper_busy(const struct sweeper *sweeper);
-uint64_t sweeper_running_since(const struct sweeper *sweeper); /* real time; 0: none */
+uint64_t sweeper_running_since(const struct sweeper *sweeper);          /* real time; 0: none */
 const struct sweep_result *sweeper_last(const struct sweeper *sweeper); /* NULL: none yet in this life */
 
-/* The contract's JSON (product section 7): one object on the wire, in the ledger and in berth sweep --json. */
+/* The contract's JSON (product section 7): one object on the wire, in the ledger and in berth sweep --json.
+ */
 struct cJSON *sweep_result_json(const struct sweep_result *result);

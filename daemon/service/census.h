@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One look at all databases: first the schemas of every one, then the sessions of every one (never the other
+ * way round: a run that starts in between would be a candidate and not alive). Afterwards the connections
+ * stay, so that the drops can use them and the census can be taken again.
+ *
+ * It is complete only if every database answered in full and may be believed. A hot standby, a pooler in
+ * between, a server that started less than a grace period ago, a stall of our own loop or a suspend
+ * meanwhile: incomplete.
+ */
+
+#include "core/live_set.h"
+#include "core/settings.h"
+#include "proto/names.h"
+#include "seam/env.h"
+#include "seam/pg.h"
+#include "service/databases.h"
+#include "service/leases.h"
+
+struct census_schema {
+        char *name, *oid;
+        bool may_drop;
+        struct berth_name parsed;
+};
+
+/* One database. Read-only outside census.c. */
+struct census_target {
+        struct census *census;
+        char *name, *conninfo;
+        unsigned database, cluster; /* ids */
+        struct pg_connection *connection;
+        const struct census_stage *stage;
+        bool reachable, listed, twin; /* twin: an earlier target is the same database */
+        char *error;                  /* why it cannot be believed, or NULL */
+        unsigned n_schemas;
+        struct census_schema *schemas; /* those whose names parse; sorted by name */
+        bool foreign_sweep; /* a sweep of another or an earlier daemon is connected to its cluster */
+        int backend_pid;
+        pg_answered_fn *borrower; /* census_ask */
+        void *borrower_owner;
+};
+
+typedef void census_done_fn(void *owner);
+
+struct census *census_new(struct env *env, struct pg *pg, struct databases *databases, struct leases *leases,
+                          const struct settings *settings, census_done_fn *done, void *owner);
+struct census *census_free(struct census *census);
+
+/*
+ * The first time both questions, later the sessions only, on kept connections where they live. unsettled: why
+ * nobody may be taken for dead yet (the daemon just started, the ledger is in doubt), or NULL. done() is
+ * called later, once.
+ */
+void census_take(struct census *census, const char *unsettled);
+
+const struct live_set *census_live(const struct census *census); /* NULL: incomplete */
+const struct live_report *census_report(const struct census *census);
+uint64_t
+census_taken(const struct census *census); /* boottime at which the last one began to ask for sessions */
+
+unsigned census_n_targets(const struct census *census);
+struct census_target *census_target_at(struct census *census, unsigned index);
+bool census_has_namespace(void *census, const char *namespace); /* among the listed schemas */
+
+/* Lends the connection for a question of somebody else's. Only between takes. */
+void census_ask(struct census_target *target, enum pg_question question, const char *first,
+                const char *second, uint64_t timeout_usec, pg_answered_fn *answered, void *owner);
+
+/* The namespace an application_name speaks for, also of one that is not quite ours ("pytest_gw0_ns-x"): in
+ * doubt alive. */
+bool census_label(const char *application_name, char ret[NAMES_NAMESPACE_MAX + 1]);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The drop of one schema, from the claim to its proven end (product section 7). Nothing is dropped but
+ * through here.
+ *
+ *   CLAIM ─▶ SLOT ─▶ BEGIN ─▶ PIN ─▶ SESSIONS ─▶ DEPENDENTS ─▶ [LOCK TIMEOUT] ─▶ DROP ─▶ LOOKUP ─▶ COMMIT ─▶
+ * done └───────┴────────┴────────────┴──────────────┴────────────┴─────────┘ said no: ROLLBACK ─▶ (who holds
+ * the lock?) ─▶ done lost: RECONNECT ─▶ wait until our backend is gone ─▶ LOOKUP ─▶ done or unknown
+ *
+ * The claim is in the ledger before anything is sent, and freed only when the outcome is known: a claimed
+ * namespace is granted to nobody, also after a crash.
+ */
+
+#include "service/census.h"
+#include "service/slots.h"
+#include "service/sweep.h"
+
+struct drop_tools {
+        struct env *env;
+        struct pg *pg;
+        struct ledger *ledger;
+        struct leases *leases;
+        struct slots *slots;
+        const struct settings *settings;
+};
+
+struct drop_outcome {
+        enum sweep_verdict verdict; /* dropped, kept, failed or unknown */
+        enum drop_reason reason;    /* only kept */
+        bool gone;          /* with failed: it had been dropped already, and not by us; nothing to report */
+        bool ledger_failed; /* the claim could not be written; go no further */
+        char sqlstate[6];
+        char *detail; /* taken by the receiver; or NULL */
+};
+
+typedef void drop_done_fn(void *owner, const struct drop_outcome *outcome);
+
+struct drop;
+
+/* schema stays until done, which is called later, once; drop_free() then. A claim that stands already is
+ * kept. */
+struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
+                        const struct census_schema *schema, int64_t sweep, bool claimed, drop_done_fn *done,
+                        void *owner);
+struct drop *drop_free(struct drop *drop);
+
+/* An answer to PG_DROP_DEPENDENTS, for people: what outside depends on the schema. NULL: nothing. The caller
+ * frees. */
+char *drop_dependents(const struct pg_answer *answer, bool *ret_reaches_outside);

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One sweep after the other; see sweep.h.
+ *
+ *      idle ─▶ census: candidates, then sessions ─▶ verdicts ─▶ drop, drop, drop ... ─▶ finished ─▶ idle
+ *                           ▲                                    │
+ *                           └──── older than 5 s, or a ──────────┘
+ *                                 connection was lost
+ *
+ * Every verdict comes from decide_drop(), and is asked for again right before each drop.
+ */
+#include "service/sweep.h"
+
+#include "proto/json.h"
+#include "service/census.h"
+#include "service/drop.h"
+#include "service/sightings.h"
+#include "service/sweep_result.h"
+#include "util/alloc.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CENSUS_MAX_AGE_USEC (5 * USEC_PER_SEC)
+#define SOON_USEC           (200 * USEC_PER_MSEC) /* several ends make one sweep */
+#define RETRY_FIRST_USEC    (5 * USEC_PER_SEC)    /* doubled each time, up to sweep_interval */
+#define SUSPEND_USEC        (1 * USEC_PER_SEC)
+
+/* What one item of the result was made of. */
+struct candidate {
+        struct census_target *target;
+        const struct census_schema *schema;
+        bool allowed;
+};
+
+struct sweeper {
+        struct drop_tools tools;
+        struct databases *databases;
+        struct sightings *sightings;
+        const struct sweep_events *events;
+        void *owner;
+
+        struct timer *timer;  /* the next automatic sweep */
+        uint64_t grace_until; /* boottime */
+        uint64_t suspended;   /* boottime - monotonic, as of the last look */
+        uint64_t retry_delay;
+        bool soon, stopping;
+        int64_t next_id;
+
+        /* The one that runs; result NULL: none. */
+        struct sweep_result *result;
+        uint64_t caller;
+        char *only; /* database, or NULL */
+        struct census *census;
+        struct candidate *candidates; /* beside result->items */
+        unsigned current;
+        struct drop *drop;
+        const char *halt; /* why it goes no further, or NULL */
+
+        struct sweep_result *last;
+};
+
+static void next_candidate(struct sweeper *sweeper);
+
+static uint64_t boottime(const struct sweeper *sweeper)
+{
+        return env_boottime(sweeper->tools.env);
+}
+
+/* ---- when ---- */
+
+static void arm(struct sweeper *sweeper, uint64_t delay)
+{
+        uint64_t now = boottime(sweeper);
+
+        if (sweeper->stopping || !databases_count(sweeper->databases))
+                return;
+        if (sweeper->grace_until > now + delay)
+                delay = sweeper->grace_until - now;
+        sweeper->tools.env->ops->timer_arm(sweeper->timer, delay);
+}
+
+void sweeper_soon(struct sweeper *sweeper)
+{
+        if (sweeper->soon)
+                return;
+        sweeper->soon = true;
+        if (!sweeper->result)
+                arm(sweeper, SOON_USEC);
+}
+
+static bool needs_retry(const struct sweep_result *result)
+{
+        for (unsigned i = 0; i < result->n_items; i++)
+                if (result->items[i].verdict == SWEEP_FAILED || result->items[i].verdict == SWEEP_UNKNOWN ||
+                    (result->items[i].verdict == SWEEP_KEPT &&
+                     result->items[i].reason == KEPT_ACTIVE_DETECTION_INCOMPLETE))
+                        return true;
+        return false;
+}
+
+static void arm_next(struct sweeper *sweeper)
+{
+        uint64_t interval = sweeper->tools.settings->sweep_interval;
+
+        if (!needs_retry(sweeper->last))
+                sweeper->retry_delay = 0;
+        else
+                sweeper->retry_delay = sweeper->retry_delay ? 2 * sweeper->retry_delay : RETRY_FIRST_USEC;
+        if (sweeper->soon)
+                arm(sweeper, SOON_USEC);
+        else if (sweeper->retry_delay && sweeper->retry_delay < interval)
+                arm(sweeper, sweeper->retry_delay);
+        else
+                arm(sweeper, interval);
+}
+
+/* Why nobody may be taken for dead yet, or NULL. The caller frees. */
+static char *unsettled(struct sweeper *sweeper)
+{
+        const struct drop_tools *tools = &sweeper->tools;
+        uint64_t now = boottime(sweeper);
+        uint64_t suspended = now - tools->env->ops->monotonic(tools->env);
+
+        if (suspended > sweeper->suspended + SUSPEND_USEC)
+                sweeper->grace_until = now + tools->settings->start_grace;
+        sweeper->suspended = suspended;
+        if (sweeper->grace_until > now)
+                return alloc_printf(
+                        "berthd started or resumed less than start_grace (%llu s) ago; %llu s to go",
+                        (unsigned long long)(tools->settings->start_grace / USEC_PER_SEC),
+                        (unsigned long long)((sweeper->grace_until - now) / USEC_PER_SEC + 1));
+        if (!tools->ledger->ops->healthy(tools->ledger))
+                return alloc_string("the ledger cannot be written");
+        return NULL;
+}
+
+/* ---- the verdicts ---- */
+
+static enum drop_reason decide(struct sweeper *sweeper, const struct candidate *candidate)
+{
+        const struct census_schema *schema = candidate->schema;
+        const char *namespace = schema->parsed.namespace;
+        struct env *env = sweeper->tools.env;
+        struct berth_token token;
+        struct drop_facts facts = {.schema = schema->name,
+                                   .standing = leases_standing(sweeper->tools.leases, namespace),
+                                   .live = census_live(sweeper->census),
+                                   .may_drop = schema->may_drop,
+                                   .now = env_realtime(env),
+                                   .unleased_grace = sweeper->tools.settings->unleased_grace};
+
+        if (facts.standing == STANDING_UNKNOWN && names_worker_number(schema->parsed.worker) >= 0) {
+                facts.first_seen = sightings_first_seen(sweeper->sightings, candidate->target->name, schema);
+                if (names_parse_token(namespace, &token)) {
+                        facts.token_time = token.epoch_sec * USEC_PER_SEC;
+                        facts.token_process_alive =
+                                env->ops->process_started_by(env, (pid_t)token.pid, facts.token_time);
+                }
+        }
+        return decide_drop(&facts);
+}
+
+static char *kept_detail(struct sweeper *sweeper, const struct sweep_item *item, enum drop_reason reason)
+{
+        const struct lease *lease;
+
+        if (reason == KEPT_ACTIVE_DETECTION_INCOMPLETE)
+                return alloc_string(live_report_incomplete(census_report(sweeper->census)));
+        if (reason == KEPT_LIVE && (lease = leases_find(sweeper->tools.leases, item->namespace)))
+                return alloc_printf("lease %lld%s%s", (long long)lease->id, lease->label ? ": " : "",
+                                    lease->label ? lease->label : "");
+        if (reason == KEPT_NOT_OWNER)
+                return alloc_string("berthd's role is not the owner; grant it the owner's role");
+        return NULL;
+}
+
+/* An unchanged reason to keep is on record already. */
+static bool is_news(const struct sweeper *sweeper, const struct sweep_item *item)
+{
+        for (unsigned i = 0; sweeper->last && i < sweeper->last->n_items; i++) {
+                const struct sweep_item *before = &sweeper->last->items[i];
+
+                if (!strcmp(before->schema, item->schema) && !strcmp(before->database, item->database) &&
+                    !strcmp(before->oid, item->oid))
+                        return before->verdict != item->verdict || before->reason != item->reason;
+        }
+        return true;
+}
+
+static void record(struct sweeper *sweeper, const struct sweep_item *item)
+{
+        struct ledger *ledger = sweeper->tools.ledger;
+        const struct ledger_change change = {
+                .kind = LEDGER_VERDICT,
+                .time_usec = env_realtime(sweeper->tools.env),
+                .sweep = sweeper->result->id,
+                .database = item->database,
+                .schema = item->schema,
+                .oid = item->oid,
+                .namespace = item->namespace,
+                .detail = sweep_verdict_name(item->verdict),
+                .reason = item->verdict == SWEEP_KEPT ? drop_reason_name(item->reason) : NULL,
+                .sqlstate = item->sqlstate,
+                .message = item->detail,
+        };
+
+        ledger->ops->submit(ledger, &change, NULL, NULL, 0);
+}
+
+/* A verdict is final: to the ledger, to the journal, to whoever asked. */
+static void conclude(struct sweeper *sweeper, struct sweep_item *item, enum sweep_verdict verdict,
+                     enum drop_reason reason, char *detail /* taken */)
+{
+        item->verdict = verdict;
+        item->reason = reason;
+        free(item->detail);
+        item->detail = detail;
+        if (!sweeper->result->dry_run && (verdict != SWEEP_KEPT || is_news(sweeper, item)))
+                record(sweeper, item);
+        if (verdict == SWEEP_DROPPED)
+                log_info("schema dropped: database=%s schema=%s sweep=%lld", item->database, item->schema,
+                         (long long)sweeper->result->id);
+        else if (verdict == SWEEP_FAILED || verdict == SWEEP_UNKNOWN)
+                log_warning("drop %s: database=%s schema=%s sqlstate=%s message=%s; it will be tried again",
+                            sweep_verdict_name(verdict), item->database, item->schema,
+                            *item->sqlstate ? item->sqlstate : "-", detail ? detail : "");
+        if (sweeper->caller)
+                sweeper->events->verdict(sweeper->owner, sweeper->caller, item);
+}
+
+static void conclude_kept(struct sweeper *sweeper, struct sweep_item *item, enum drop_reason reason)
+{
+        conclude(sweeper, item, SWEEP_KEPT, reason, kept_detail(sweeper, item, reason));
+}
+
+static void add_candidates(struct sweeper *sweeper, struct census_target *target)
+{
+        struct sweep_result *result = sweeper->result;
+
+        if (target->twin || (sweeper->only && strcmp(sweeper->only, target->name)))
+                return;
+        for (unsigned i = 0; i < target->n_schemas; i++) {
+                struct candidate candidate = {.target = target, .schema = &target->schemas[i]};
+
+                if (decide(sweeper, &candidate) == DROP_NOT_OURS)
+                        continue;
+                (void)sweep_result_add(result, target->name, candidate.schema);
+                sweeper->candidates =
+                        alloc_array(sweeper->candidates, result->n_items, sizeof(*sweeper->candidates));
+                sweeper->candidates[result->n_items - 1] = candidate;
+        }
+}
+
+/* ---- the end of a sweep ---- */
+
+static void finish(struct sweeper *sweeper)
+{
+        struct sweep_result *result = TAKE(sweeper->result);
+        uint64_t caller = sweeper->caller;
+        struct ledger *ledger = sweeper->tools.ledger;
+
+        result->finished_usec = env_realtime(sweeper->tools.env);
+        if (!result->complete && result->n_items)
+                log_warning("sweep refused: reason=active_detection_incomplete candidates=%u detail=%s; all "
+                            "are kept",
+                            result->n_items, result->incomplete_reason);
+        if (caller || result->n_items) {
+                struct cJSON *object = sweep_result_json(result);
+                _cleanup_free_ char *text = json_print(object);
+                const struct ledger_change swept = {.kind = LEDGER_SWEPT,
+                                                    .time_usec = result->finished_usec,
+                                                    .sweep = result->id,
+                                                    .dry_run = result->dry_run,
+                                                    .complete = result->complete,
+                                                    .detail = text};
+
+                ledger->ops->submit(ledger, &swept, NULL, NULL, 0);
+                json_free(object);
+        }
+        sweeper->census = census_free(sweeper->census);
+        free(sweeper->candidates);
+        sweeper->candidates = NULL;
+        free(sweeper->only);
+        sweeper->only = NULL;
+        sweeper->caller = 0;
+        sweep_result_free(sweeper->last);
+        sweeper->last = result;
+        arm_next(sweeper);
+        sweeper->events->finished(sweeper->owner, caller, result);
+}
+
+/* ---- the drops ---- */
+
+static void dropped(void *owner, const struct drop_outcome *outcome)
+{
+        struct sweeper *sweeper = owner;
+        struct sweep_item *item = &sweeper->result->items[sweeper->current];
+        const struct candidate *candidate = &sweeper->candidates[sweeper->current];
+
+        (void)memcpy(item->sqlstate, outcome->sqlstate, sizeof(item->sqlstate));
+        sightings_set_claimed(sweeper->sightings, candidate->target->name, candidate->schema,
+                              outcome->verdict == SWEEP_UNKNOWN);
+        sweeper->drop = drop_free(sweeper->drop);
+        /* Gone already, and not by us: then there is nothing to say but that it is gone. */
+        conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
+                 outcome->detail);
+        if (outcome->ledger_failed)
+                sweeper->halt = "the ledger cannot be written";
+        sweeper->current++;
+        next_candidate(sweeper);
+}
+
+/* A dry run looks at what would keep the schema after all, and leaves it at that. */
+static void dependents_listed(void *owner, const struct pg_answer *answer)
+{
+        struct sweeper *sweeper = owner;
+        struct sweep_item *item = &sweeper->result->items[sweeper->current++];
+        bool reaches_outside;
+        char *dependents = answer->outcome == PG_OK ? drop_dependents(answer, &reaches_outside) : NULL;
+
+        if (dependents)
+                conclude(sweeper, item, SWEEP_KEPT, KEPT_EXTERNAL_DEPENDENTS, dependents);
+        else
+                conclude(sweeper, item, SWEEP_WOULD_DROP, DROP_ALLOWED, NULL);
+        next_candidate(sweeper);
+}
+
+/* Older than it may be, or taken over connections of which one has been lost since. */
+static bool is_stale(const struct sweeper *sweeper)
+{
+        for (unsigned i = 0; i < census_n_targets(sweeper->census); i++)
+                if (!census_target_at(sweeper->census, i)->connection)
+                        return true;
+        return boottime(sweeper) - census_taken(sweeper->census) > CENSUS_MAX_AGE_USEC;
+}
+
+static void take_census(struct sweeper *sweeper)
+{
+        _cleanup_free_ char *reason = unsettled(sweeper);
+
+        census_take(sweeper->census, reason);
+}
+
+static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const struct candidate *candidate)
+{
+        struct census_target *target = candidate->target;
+        bool claimed = sightings_is_claimed(sweeper->sightings, target->name, candidate->schema);
+
+        if (sweeper->result->dry_run) {
+                census_ask(target, PG_DROP_DEPENDENTS, item->schema, item->namespace,
+                           sweeper->tools.settings->statement_timeout, dependents_listed, sweeper);
+                return;
+        }
+        if (claimed && target->foreign_sweep) {
+                conclude(sweeper, item, SWEEP_UNKNOWN, DROP_ALLOWED,
+                         alloc_string("an earlier drop of it may still be under way on the server"));
+                sweeper->current++;
+                next_candidate(sweeper);
+                return;
+        }
+        sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, sweeper->result->id, claimed,
+                                   dropped, sweeper);
+}
+
+static void next_candidate(struct sweeper *sweeper)
+{
+        for (; sweeper->current < sweeper->result->n_items; sweeper->current++) {
+                struct sweep_item *item = &sweeper->result->items[sweeper->current];
+                const struct candidate *candidate = &sweeper->candidates[sweeper->current];
+                enum drop_reason reason;
+
+                if (!candidate->allowed)
+                        continue;
+                if (sweeper->halt) {
+                        conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
+                                 alloc_string(sweeper->halt));
+                        continue;
+                }
+                if (census_live(sweeper->census) && is_stale(sweeper)) {
+                        take_census(sweeper);
+                        return;
+                }
+                reason = decide(sweeper, candidate);
+                if (reason == DROP_ALLOWED) {
+                        start_drop(sweeper, item, candidate);
+                        return;
+                }
+                conclude_kept(sweeper, item, reason);
+        }
+        finish(sweeper);
+}
+
+/* ---- the census has been taken ---- */
+
+static void unclaim(void *owner, const char *namespace)
+{
+        struct sweeper *sweeper = owner;
+
+        leases_unclaim(sweeper->tools.leases, namespace);
+}
+
+static bool has_foreign_sweep(const struct sweeper *sweeper)
+{
+        for (unsigned i = 0; i < census_n_targets(sweeper->census); i++)
+                if (census_target_at(sweeper->census, i)->foreign_sweep)
+                        return true;
+        return false;
+}
+
+/* What a complete look at everything allows us to conclude besides. */
+static void learn(struct sweeper *sweeper)
+{
+        const struct live_set *live = census_live(sweeper->census);
+
+        if (!live)
+                return;
+        leases_census(sweeper->tools.leases, live, census_taken(sweeper->census));
+        leases_forget_ended(sweeper->tools.leases, census_has_namespace, sweeper->census);
+        if (!has_foreign_sweep(sweeper))
+                sightings_forget_gone(sweeper->sightings, sweeper->census, unclaim, sweeper);
+}
+
+static void judge(struct sweeper *sweeper)
+{
+        for (unsigned i = 0; i < census_n_targets(sweeper->census); i++)
+                add_candidates(sweeper, census_target_at(sweeper->census, i));
+        for (unsigned i = 0; i < sweeper->result->n_items; i++) {
+                enum drop_reason reason = decide(sweeper, &sweeper->candidates[i]);
+
+                sweeper->candidates[i].allowed = reason == DROP_ALLOWED;
+                if (reason != DROP_ALLOWED)
+                        conclude_kept(sweeper, &sweeper->result->items[i], reason);
+        }
+}
+
+static void census_done(void *owner)
+{
+        struct sweeper *sweeper = owner;
+        bool first = !sweeper->result->n_databases && !sweeper->result->live;
+
+        sweep_result_set_census(sweeper->result, sweeper->census);
+        learn(sweeper);
+        if (first)
+                judge(sweeper);
+        next_candidate(sweeper);
+}
+
+/* ---- starting and stopping ---- */
+
+int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
+{
+        const struct drop_tools *tools = &sweeper->tools;
+
+        if (sweeper->result)
+                return SWEEP_E_RUNNING;
+        if (request->database && !databases_find(sweeper->databases, request->database))
+                return SWEEP_E_NO_SUCH_DATABASE;
+        tools->env->ops->timer_disarm(sweeper->timer);
+        if (!request->dry_run)
+                sweeper->soon = false;
+        sweeper->result = sweep_result_new(sweeper->next_id++, request->dry_run, env_realtime(tools->env));
+        sweeper->caller = request->caller;
+        sweeper->only = alloc_string(request->database);
+        sweeper->current = 0;
+        sweeper->halt = NULL;
+        sweeper->census = census_new(tools->env, tools->pg, sweeper->databases, tools->leases,
+                                     tools->settings, census_done, sweeper);
+        take_census(sweeper);
+        return 0;
+}
+
+static void on_timer(void *owner)
+{
+        (void)sweeper_start(owner, &(struct sweep_request){.caller = 0});
+}
+
+void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller)
+{
+        if (sweeper->caller == caller)
+                sweeper->caller = 0;
+}
+
+void sweeper_stop(struct sweeper *sweeper)
+{
+        sweeper->stopping = true;
+        sweeper->halt = "berthd is stopping";
+        sweeper->tools.env->ops->timer_disarm(sweeper->timer);
+}
+
+bool sweeper_busy(const struct sweeper *sweeper)
+{
+        return sweeper->result != NULL;
+}
+
+uint64_t sweeper_running_since(const struct sweeper *sweeper)
+{
+        return sweeper->result ? sweeper->result->started_usec : 0;
+}
+
+const struct sweep_result *sweeper_last(const struct sweeper *sweeper)
+{
+        return sweeper->last;
+}
+
+void sweeper_configure(struct sweeper *sweeper, const struct settings *settings)
+{
+        sweeper->tools.settings = settings;
+        if (!sweeper->result)
+                arm(sweeper, SOON_USEC);
+}
+
+void sweeper_load(struct sweeper *sweeper, const struct ledger_change *row)
+{
+        if (row->kind == LEDGER_SIGHTED || row->kind == LEDGER_CLAIMED)
+                sightings_load(sweeper->sightings, row);
+        if (row->kind == LEDGER_CLAIMED)
+                (void)leases_claim(sweeper->tools.leases, row->namespace);
+}
+
+void sweeper_loaded(struct sweeper *sweeper, const struct ledger_numbers *next)
+{
+        sweeper->next_id = next->sweep;
+        arm(sweeper, SOON_USEC);
+}
+
+struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledger,
+                            struct databases *databases, struct leases *leases, struct slots *slots,
+                            const struct settings *settings, const struct sweep_events *events, void *owner)
+{
+        struct sweeper *sweeper = NEW(struct sweeper);
+
+        *sweeper = (struct sweeper){.tools = {.env = env,
+                                              .pg = pg,
+                                              .ledger = ledger,
+                                              .leases = leases,
+                                              .slots = slots,
+                                              .settings = settings},
+                                    .databases = databases,
+                                    .sightings = sightings_new(env, ledger),
+                                    .events = events,
+                                    .owner = owner,
+                                    .timer = env->ops->timer_new(env, on_timer, sweeper),
+                                    .grace_until = env_boottime(env) + settings->start_grace,
+                                    .suspended = env_boottime(env) - env->ops->monotonic(env),
+                                    .next_id = 1};
+        return sweeper;
+}
+
+struct sweeper *sweeper_free(struct sweeper *sweeper)
+{
+        if (!sweeper)
+                return NULL;
+        drop_free(sweeper->drop);
+        census_free(sweeper->census);
+        sweep_result_free(sweeper->result);
+        sweep_result_free(sweeper->last);
+        sightings_free(sweeper->sightings);
+        sweeper->tools.env->ops->timer_free(sweeper->timer);
+        free(sweeper->candidates);
+        free(sweeper->only);
+        free(sweeper);
+        return NULL;
+}
