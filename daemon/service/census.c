@@ -30,7 +30,6 @@ struct census {
         struct env *env;
         struct pg *pg;
         struct databases *databases;
-        struct leases *leases;
         uint64_t connect_timeout, start_grace;
         census_done_fn *done;
         void *owner;
@@ -256,19 +255,9 @@ static void ask(struct census_target *target)
 
 /* ---- all of them ---- */
 
-static void add_lease(void *owner, const struct lease *lease)
-{
-        struct census *census = owner;
-
-        if (lease->state != LEASE_WAITING)
-                live_report_add(census->report, lease->namespace);
-}
-
 static void finish(struct census *census)
 {
         census->env->ops->timer_disarm(census->tick);
-        leases_each(census->leases, add_lease, census);
-        live_report_heard(census->report); /* the ledger's word */
         census->live = live_set_seal(census->report);
         census->done(census->owner);
 }
@@ -326,7 +315,7 @@ static void tick(void *owner)
 void census_take(struct census *census, const char *unsettled)
 {
         live_report_free(census->report);
-        census->report = live_report_new(census->n_targets + 1);
+        census->report = live_report_new(census->n_targets);
         census->live = NULL;
         if (unsettled)
                 live_report_failed(census->report, unsettled);
@@ -397,7 +386,7 @@ void census_ask(struct census_target *target, enum pg_question question, const c
         target->census->pg->ops->ask(target->connection, question, parameters, timeout_usec);
 }
 
-struct census *census_new(struct env *env, struct pg *pg, struct databases *databases, struct leases *leases,
+struct census *census_new(struct env *env, struct pg *pg, struct databases *databases,
                           const struct settings *settings, census_done_fn *done, void *owner)
 {
         struct census *census = NEW(struct census);

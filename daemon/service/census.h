@@ -6,9 +6,10 @@
  * way round: a run that starts in between would be a candidate and not alive). Afterwards the connections
  * stay, so that the drops can use them and the census can be taken again.
  *
- * It is complete only if every database answered in full and may be believed. A hot standby, a pooler in
- * between, a server that started less than a grace period ago, a stall of our own loop or a suspend
- * meanwhile: incomplete.
+ * It hears sessions only; what the ledger says of a namespace is asked of leases, at the verdict. It is
+ * complete only if every database answered in full and may be believed. A hot standby, a pooler in between, a
+ * server that started less than a grace period ago, a stall of our own loop or a suspend meanwhile:
+ * incomplete.
  */
 
 #include "core/live_set.h"
@@ -17,7 +18,6 @@
 #include "seam/env.h"
 #include "seam/pg.h"
 #include "service/databases.h"
-#include "service/leases.h"
 
 struct census_schema {
         char *name, *oid;
@@ -44,7 +44,7 @@ struct census_target {
 
 typedef void census_done_fn(void *owner);
 
-struct census *census_new(struct env *env, struct pg *pg, struct databases *databases, struct leases *leases,
+struct census *census_new(struct env *env, struct pg *pg, struct databases *databases,
                           const struct settings *settings, census_done_fn *done, void *owner);
 struct census *census_free(struct census *census);
 

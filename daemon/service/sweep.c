@@ -9,12 +9,9 @@
  *
  * Every verdict comes from decide_drop(), and is asked for again right before each drop.
  */
-#include "service/sweep.h"
+#include "service/sweep_internal.h"
 
 #include "proto/json.h"
-#include "service/census.h"
-#include "service/drop.h"
-#include "service/sightings.h"
 #include "service/sweep_result.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -24,43 +21,9 @@
 #include <string.h>
 
 #define CENSUS_MAX_AGE_USEC (5 * USEC_PER_SEC)
-#define SOON_USEC           (200 * USEC_PER_MSEC) /* several ends make one sweep */
-#define RETRY_FIRST_USEC    (5 * USEC_PER_SEC)    /* doubled each time, up to sweep_interval */
+#define SOON_USEC           (1 * USEC_PER_SEC) /* several ends make one sweep */
+#define RETRY_FIRST_USEC    (5 * USEC_PER_SEC) /* doubled each time, up to sweep_interval */
 #define SUSPEND_USEC        (1 * USEC_PER_SEC)
-
-/* What one item of the result was made of. */
-struct candidate {
-        struct census_target *target;
-        const struct census_schema *schema;
-        bool allowed;
-};
-
-struct sweeper {
-        struct drop_tools tools;
-        struct databases *databases;
-        struct sightings *sightings;
-        const struct sweep_events *events;
-        void *owner;
-
-        struct timer *timer;  /* the next automatic sweep */
-        uint64_t grace_until; /* boottime */
-        uint64_t suspended;   /* boottime - monotonic, as of the last look */
-        uint64_t retry_delay;
-        bool soon, stopping;
-        int64_t next_id;
-
-        /* The one that runs; result NULL: none. */
-        struct sweep_result *result;
-        uint64_t caller;
-        char *only; /* database, or NULL */
-        struct census *census;
-        struct candidate *candidates; /* beside result->items */
-        unsigned current;
-        struct drop *drop;
-        const char *halt; /* why it goes no further, or NULL */
-
-        struct sweep_result *last;
-};
 
 static void next_candidate(struct sweeper *sweeper);
 
@@ -137,123 +100,6 @@ static char *unsettled(struct sweeper *sweeper)
         return NULL;
 }
 
-/* ---- the verdicts ---- */
-
-static enum drop_reason decide(struct sweeper *sweeper, const struct candidate *candidate)
-{
-        const struct census_schema *schema = candidate->schema;
-        const char *namespace = schema->parsed.namespace;
-        struct env *env = sweeper->tools.env;
-        struct berth_token token;
-        struct drop_facts facts = {.schema = schema->name,
-                                   .standing = leases_standing(sweeper->tools.leases, namespace),
-                                   .live = census_live(sweeper->census),
-                                   .may_drop = schema->may_drop,
-                                   .now = env_realtime(env),
-                                   .unleased_grace = sweeper->tools.settings->unleased_grace};
-
-        if (facts.standing == STANDING_UNKNOWN && names_worker_number(schema->parsed.worker) >= 0) {
-                facts.first_seen = sightings_first_seen(sweeper->sightings, candidate->target->name, schema);
-                if (names_parse_token(namespace, &token)) {
-                        facts.token_time = token.epoch_sec * USEC_PER_SEC;
-                        facts.token_process_alive =
-                                env->ops->process_started_by(env, (pid_t)token.pid, facts.token_time);
-                }
-        }
-        return decide_drop(&facts);
-}
-
-static char *kept_detail(struct sweeper *sweeper, const struct sweep_item *item, enum drop_reason reason)
-{
-        const struct lease *lease;
-
-        if (reason == KEPT_ACTIVE_DETECTION_INCOMPLETE)
-                return alloc_string(live_report_incomplete(census_report(sweeper->census)));
-        if (reason == KEPT_LIVE && (lease = leases_find(sweeper->tools.leases, item->namespace)))
-                return alloc_printf("lease %lld%s%s", (long long)lease->id, lease->label ? ": " : "",
-                                    lease->label ? lease->label : "");
-        if (reason == KEPT_NOT_OWNER)
-                return alloc_string("berthd's role is not the owner; grant it the owner's role");
-        return NULL;
-}
-
-/* An unchanged reason to keep is on record already. */
-static bool is_news(const struct sweeper *sweeper, const struct sweep_item *item)
-{
-        for (unsigned i = 0; sweeper->last && i < sweeper->last->n_items; i++) {
-                const struct sweep_item *before = &sweeper->last->items[i];
-
-                if (!strcmp(before->schema, item->schema) && !strcmp(before->database, item->database) &&
-                    !strcmp(before->oid, item->oid))
-                        return before->verdict != item->verdict || before->reason != item->reason;
-        }
-        return true;
-}
-
-static void record(struct sweeper *sweeper, const struct sweep_item *item)
-{
-        struct ledger *ledger = sweeper->tools.ledger;
-        const struct ledger_change change = {
-                .kind = LEDGER_VERDICT,
-                .time_usec = env_realtime(sweeper->tools.env),
-                .sweep = sweeper->result->id,
-                .database = item->database,
-                .schema = item->schema,
-                .oid = item->oid,
-                .namespace = item->namespace,
-                .detail = sweep_verdict_name(item->verdict),
-                .reason = item->verdict == SWEEP_KEPT ? drop_reason_name(item->reason) : NULL,
-                .sqlstate = item->sqlstate,
-                .message = item->detail,
-        };
-
-        ledger->ops->submit(ledger, &change, NULL, NULL, 0);
-}
-
-/* A verdict is final: to the ledger, to the journal, to whoever asked. */
-static void conclude(struct sweeper *sweeper, struct sweep_item *item, enum sweep_verdict verdict,
-                     enum drop_reason reason, char *detail /* taken */)
-{
-        item->verdict = verdict;
-        item->reason = reason;
-        free(item->detail);
-        item->detail = detail;
-        if (!sweeper->result->dry_run && (verdict != SWEEP_KEPT || is_news(sweeper, item)))
-                record(sweeper, item);
-        if (verdict == SWEEP_DROPPED)
-                log_info("schema dropped: database=%s schema=%s sweep=%lld", item->database, item->schema,
-                         (long long)sweeper->result->id);
-        else if (verdict == SWEEP_FAILED || verdict == SWEEP_UNKNOWN)
-                log_warning("drop %s: database=%s schema=%s sqlstate=%s message=%s; it will be tried again",
-                            sweep_verdict_name(verdict), item->database, item->schema,
-                            *item->sqlstate ? item->sqlstate : "-", detail ? detail : "");
-        if (sweeper->caller)
-                sweeper->events->verdict(sweeper->owner, sweeper->caller, item);
-}
-
-static void conclude_kept(struct sweeper *sweeper, struct sweep_item *item, enum drop_reason reason)
-{
-        conclude(sweeper, item, SWEEP_KEPT, reason, kept_detail(sweeper, item, reason));
-}
-
-static void add_candidates(struct sweeper *sweeper, struct census_target *target)
-{
-        struct sweep_result *result = sweeper->result;
-
-        if (target->twin || (sweeper->only && strcmp(sweeper->only, target->name)))
-                return;
-        for (unsigned i = 0; i < target->n_schemas; i++) {
-                struct candidate candidate = {.target = target, .schema = &target->schemas[i]};
-
-                if (decide(sweeper, &candidate) == DROP_NOT_OURS)
-                        continue;
-                (void)sweep_result_add(result, target->name, candidate.schema);
-                sweeper->candidates =
-                        alloc_array(sweeper->candidates, result->n_items, sizeof(*sweeper->candidates));
-                sweeper->candidates[result->n_items - 1] = candidate;
-        }
-}
-
 /* ---- the end of a sweep ---- */
 
 static void finish(struct sweeper *sweeper)
@@ -305,8 +151,8 @@ static void dropped(void *owner, const struct drop_outcome *outcome)
                               outcome->verdict == SWEEP_UNKNOWN);
         sweeper->drop = drop_free(sweeper->drop);
         /* Gone already, and not by us: then there is nothing to say but that it is gone. */
-        conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
-                 outcome->detail);
+        sweep_conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
+                       outcome->detail);
         if (outcome->ledger_failed)
                 sweeper->halt = "the ledger cannot be written";
         sweeper->current++;
@@ -322,9 +168,9 @@ static void dependents_listed(void *owner, const struct pg_answer *answer)
         char *dependents = answer->outcome == PG_OK ? drop_dependents(answer, &reaches_outside) : NULL;
 
         if (dependents)
-                conclude(sweeper, item, SWEEP_KEPT, KEPT_EXTERNAL_DEPENDENTS, dependents);
+                sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_EXTERNAL_DEPENDENTS, dependents);
         else
-                conclude(sweeper, item, SWEEP_WOULD_DROP, DROP_ALLOWED, NULL);
+                sweep_conclude(sweeper, item, SWEEP_WOULD_DROP, DROP_ALLOWED, NULL);
         next_candidate(sweeper);
 }
 
@@ -355,8 +201,8 @@ static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const s
                 return;
         }
         if (claimed && target->foreign_sweep) {
-                conclude(sweeper, item, SWEEP_UNKNOWN, DROP_ALLOWED,
-                         alloc_string("an earlier drop of it may still be under way on the server"));
+                sweep_conclude(sweeper, item, SWEEP_UNKNOWN, DROP_ALLOWED,
+                               alloc_string("an earlier drop of it may still be under way on the server"));
                 sweeper->current++;
                 next_candidate(sweeper);
                 return;
@@ -375,20 +221,20 @@ static void next_candidate(struct sweeper *sweeper)
                 if (!candidate->allowed)
                         continue;
                 if (sweeper->halt) {
-                        conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
-                                 alloc_string(sweeper->halt));
+                        sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
+                                       alloc_string(sweeper->halt));
                         continue;
                 }
                 if (census_live(sweeper->census) && is_stale(sweeper)) {
                         take_census(sweeper);
                         return;
                 }
-                reason = decide(sweeper, candidate);
+                reason = sweep_decide(sweeper, candidate);
                 if (reason == DROP_ALLOWED) {
                         start_drop(sweeper, item, candidate);
                         return;
                 }
-                conclude_kept(sweeper, item, reason);
+                sweep_conclude_kept(sweeper, item, reason);
         }
         finish(sweeper);
 }
@@ -423,28 +269,15 @@ static void learn(struct sweeper *sweeper)
                 sightings_forget_gone(sweeper->sightings, sweeper->census, unclaim, sweeper);
 }
 
-static void judge(struct sweeper *sweeper)
-{
-        for (unsigned i = 0; i < census_n_targets(sweeper->census); i++)
-                add_candidates(sweeper, census_target_at(sweeper->census, i));
-        for (unsigned i = 0; i < sweeper->result->n_items; i++) {
-                enum drop_reason reason = decide(sweeper, &sweeper->candidates[i]);
-
-                sweeper->candidates[i].allowed = reason == DROP_ALLOWED;
-                if (reason != DROP_ALLOWED)
-                        conclude_kept(sweeper, &sweeper->result->items[i], reason);
-        }
-}
-
 static void census_done(void *owner)
 {
         struct sweeper *sweeper = owner;
         bool first = !sweeper->result->n_databases && !sweeper->result->live;
 
-        sweep_result_set_census(sweeper->result, sweeper->census);
+        sweep_result_set_census(sweeper->result, sweeper->census, sweeper->tools.leases);
         learn(sweeper);
         if (first)
-                judge(sweeper);
+                sweep_judge(sweeper);
         next_candidate(sweeper);
 }
 

@@ -47,13 +47,20 @@ static void copy_namespace(void *owner, const char *namespace)
         live_report_add(owner, namespace);
 }
 
-void sweep_result_set_census(struct sweep_result *result, struct census *census)
+static void add_lease(void *owner, const struct lease *lease)
+{
+        if (lease->state != LEASE_WAITING)
+                live_report_add(owner, lease->namespace);
+}
+
+void sweep_result_set_census(struct sweep_result *result, struct census *census, struct leases *leases)
 {
         const struct live_report *report = census_report(census);
 
         clear_census(result);
         result->live = live_report_new(1);
         live_report_each(report, copy_namespace, result->live);
+        leases_each(leases, add_lease, result->live);
         result->complete = census_live(census) != NULL;
         result->incomplete_reason = result->complete ? NULL : alloc_string(live_report_incomplete(report));
         result->n_databases = census_n_targets(census);

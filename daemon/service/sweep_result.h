@@ -8,8 +8,8 @@
 
 struct sweep_result *sweep_result_new(int64_t id, bool dry_run, uint64_t started_usec);
 struct sweep_result *sweep_result_free(struct sweep_result *result);
-/* Which databases there were, and who was alive: as the census says now. */
-void sweep_result_set_census(struct sweep_result *result, struct census *census);
+/* Which databases there were, and who was alive: by the census and by the ledger, as of now. */
+void sweep_result_set_census(struct sweep_result *result, struct census *census, struct leases *leases);
 struct sweep_item *sweep_result_add(struct sweep_result *result, const char *database,
                                     const struct census_schema *schema);
 const char *sweep_verdict_name(enum sweep_verdict verdict);

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from harness import Daemon, Postgres
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    """Two servers: platform and tenant1 on one, tenant2 on the other."""
+    main, other = Postgres(databases=["platform", "tenant1"]), Postgres(databases=["tenant2"])
+    yield main, other
+    main.remove()
+    other.remove()
+
+
+@pytest.fixture
+def databases(clusters):
+    """Names and conninfos of the three, with nothing of earlier tests in them."""
+    main, other = clusters
+    where = {"platform": main, "tenant1": main, "tenant2": other}
+    for name, server in where.items():
+        for schema in server.schemas(name):
+            server.sql(f'DROP SCHEMA "{schema}" CASCADE', name)
+        for table in server.public_rows(name):
+            server.sql(f'DROP TABLE public."{table}" CASCADE', name)
+    return where
+
+
+@pytest.fixture
+def make_daemon(databases):
+    """make_daemon(platform=other conninfo, options={...}) starts a berthd over the three databases."""
+    made = []
+
+    def make(options=None, **instead):
+        conninfos = {name: server.conninfo(name) for name, server in databases.items()}
+        daemon = Daemon({**conninfos, **instead}, **(options or {}))
+        made.append(daemon)
+        return daemon
+
+    yield make
+    for daemon in made:
+        daemon.remove()
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    return make_daemon()
