@@ -394,7 +394,6 @@ struct census *census_new(struct env *env, struct pg *pg, struct databases *data
         *census = (struct census){.env = env,
                                   .pg = pg,
                                   .databases = databases,
-                                  .leases = leases,
                                   .connect_timeout = settings->connect_timeout,
                                   .start_grace = settings->start_grace,
                                   .done = done,

@@ -299,8 +299,8 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
         sweeper->only = alloc_string(request->database);
         sweeper->current = 0;
         sweeper->halt = NULL;
-        sweeper->census = census_new(tools->env, tools->pg, sweeper->databases, tools->leases,
-                                     tools->settings, census_done, sweeper);
+        sweeper->census =
+                census_new(tools->env, tools->pg, sweeper->databases, tools->settings, census_done, sweeper);
         take_census(sweeper);
         return 0;
 }
