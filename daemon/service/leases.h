@@ -59,6 +59,11 @@ struct lease_member {
         struct peer peer;
         bool gone; /* its process is */
         uint64_t since_usec;
+
+        /* For lease_members.c only. */
+        struct process_watch *watch; /* NULL: gone, or without identity */
+        uint64_t closed_usec;        /* boottime of its close, or of our start */
+        bool expects_grant;          /* its acquire has not been answered yet */
 };
 
 struct lease {
@@ -119,6 +124,7 @@ int leases_attach(struct leases *leases, const struct lease_request *request, co
 
 struct lease_release {
         uint64_t connection;   /* the caller's */
+        struct peer peer;      /* the caller: what else its process holds open is let go; pid 0: not known */
         const char *namespace; /* both NULL: the lease that this connection carries */
         const char *secret;
         int exit_status; /* -1: not told */
@@ -152,11 +158,15 @@ enum lease_standing leases_standing(struct leases *leases, const char *namespace
 uint64_t leases_kept_until(struct leases *leases, const char *namespace); /* 0: not kept */
 /*
  * Reserves an ended or unknown namespace for a drop: granted to nobody until unclaimed. Counts, so that several
- * schemas of one namespace can be claimed. False: it is live, recovering or kept, or somebody waits for it.
+ * schemas of one namespace can be claimed. False: it is live, recovering or kept, or somebody waits for it. Before
+ * leases_loaded it is always true: a claim of an earlier life stands until it is settled.
  */
 bool leases_claim(struct leases *leases, const char *namespace);
 void leases_unclaim(struct leases *leases, const char *namespace);
-/* A complete census has seen these alive: ends doubtful leases that it did not see and whose grace is over. */
+/*
+ * A complete census has seen sessions of these (of these alone: not what leases_each names): ends doubtful leases that
+ * it did not see and whose grace was over when it began.
+ */
 void leases_census(struct leases *leases, const struct live_set *live, uint64_t began_boottime);
 /* Ended namespaces of which a complete look found no schema any more need not be remembered in memory. */
 void leases_forget_ended(struct leases *leases, bool (*has_schemas)(void *owner, const char *namespace), void *owner);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/lease_record.h"
+
+#include "util/log.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *end_name(enum lease_state state)
+{
+        static const char *const names[] = {
+                [LEASE_CRASHED] = "crashed", [LEASE_RELEASED] = "released", [LEASE_REVOKED] = "revoked"};
+
+        return names[state];
+}
+
+static void write_end(struct lease_record *record, const char *reason)
+{
+        struct ledger *ledger = record->leases->ledger;
+        struct ledger_change change = {
+                .kind = LEDGER_LEASE_ENDED,
+                .time_usec = env_realtime(record->leases->env),
+                .lease = record->lease.id,
+                .namespace = record->lease.namespace,
+                .uid = record->lease.uid,
+                .detail = end_name(record->lease.state),
+                .reason = reason,
+                .exit_status = record->exit_status,
+        };
+
+        ledger->ops->submit(ledger, &change, NULL, NULL, 0);
+        if (!record->kept_until)
+                return;
+        change = (struct ledger_change){.kind = LEDGER_LEASE_KEPT,
+                                        .time_usec = change.time_usec,
+                                        .lease = record->lease.id,
+                                        .namespace = record->lease.namespace,
+                                        .exit_status = -1,
+                                        .until_usec = record->kept_until};
+        ledger->ops->submit(ledger, &change, NULL, NULL, 0);
+}
+
+static void remember(struct lease_record *record)
+{
+        struct lease_ended ended = {
+                .uid = record->lease.uid,
+                .kept_until = record->kept_until,
+                .ended_usec = env_boottime(record->leases->env),
+                .has_secret_hash = record->lease.state == LEASE_RELEASED,
+        };
+
+        memcpy(ended.namespace, record->lease.namespace, sizeof(ended.namespace));
+        memcpy(ended.secret_hash, record->secret_hash, sizeof(ended.secret_hash));
+        lease_remember_ended(record->leases, &ended);
+}
+
+void lease_end(struct lease_record *record, enum lease_state state, const char *reason)
+{
+        struct leases *leases = record->leases;
+
+        assert(!lease_has_ended(record));
+        record->lease.state = state;
+        write_end(record, reason);
+        remember(record);
+        log_info("lease ended: namespace=%s how=%s%s%s", record->lease.namespace, end_name(state),
+                 reason ? " reason=" : "", reason ? reason : "");
+        for (unsigned i = 0; i < record->lease.n_members; i++) {
+                uint64_t connection = record->lease.members[i].connection;
+
+                if (!connection)
+                        continue;
+                lease_carrier_drop(leases, connection);
+                lease_grant_forget_connection(leases, connection);
+                lease_tell_let_go(leases, connection, state, reason);
+        }
+        lease_members_unwatch(record);
+        lease_table_remove(record);
+        leases->n_live--;
+        lease_tell_ended(record);
+        lease_queue_advance(leases);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Ends that somebody asks for: release and revoke; and what is to stay after an end: keep. */
+
+#include "service/lease_record.h"
+
+#include "util/log.h"
+
+static uint64_t keep_until(struct leases *leases, uint64_t keep_usec)
+{
+        uint64_t now = env_realtime(leases->env), span = keep_usec ? keep_usec : leases->keep_for;
+
+        return span > INT64_MAX - now ? INT64_MAX : now + span;
+}
+
+static void write_kept(struct leases *leases, const char *namespace, int64_t lease, uint64_t until)
+{
+        leases->ledger->ops->submit(leases->ledger,
+                                    &(struct ledger_change){
+                                            .kind = LEDGER_LEASE_KEPT,
+                                            .time_usec = env_realtime(leases->env),
+                                            .lease = lease,
+                                            .namespace = namespace,
+                                            .exit_status = -1,
+                                            .until_usec = until,
+                                    },
+                                    NULL, NULL, 0);
+}
+
+/* Nothing left to release, but the caller had it: not an error. */
+static bool was_released(struct leases *leases, const struct lease_release *release)
+{
+        const struct lease_carrier *carrier = lease_carrier_find(leases, release->connection);
+        const struct lease_ended *ended;
+
+        if (!release->namespace)
+                return carrier && !carrier->record;
+        ended = lease_ended_find(leases, release->namespace);
+        return lease_secret_fits(release->secret,
+                                 ended && ended->has_secret_hash ? ended->secret_hash : NULL);
+}
+
+static struct lease_record *find_to_release(struct leases *leases, const struct lease_release *release)
+{
+        const struct lease_carrier *carrier;
+        struct lease_record *record;
+
+        if (release->namespace || release->secret)
+                return lease_by_secret(leases, release->namespace, release->secret);
+        carrier = lease_carrier_find(leases, release->connection);
+        record = carrier ? carrier->record : NULL;
+        return record && lease_is_granted(record) ? record : NULL;
+}
+
+/* What the releaser, or the process that acquired the lease, holds open itself keeps no lease alive. */
+static bool is_holders_own(const struct lease_record *record, const struct lease_member *member,
+                           const struct process_id *releaser)
+{
+        return member->id == record->acquirer ||
+               lease_same_process(&member->peer.process, &record->acquirer_process) ||
+               lease_same_process(&member->peer.process, releaser);
+}
+
+static void let_holder_go(struct lease_record *record, const struct lease_release *release)
+{
+        struct leases *leases = record->leases;
+        const struct lease_member *caller = lease_member_of(record, release->connection);
+        struct process_id releaser = caller ? caller->peer.process : release->peer.process;
+
+        for (unsigned i = 0; i < record->lease.n_members; i++) {
+                struct lease_member *member = &record->lease.members[i];
+                uint64_t connection = member->connection;
+
+                if (!connection)
+                        continue;
+                if (connection != release->connection && !is_holders_own(record, member, &releaser))
+                        continue;
+                lease_member_close(record, member);
+                lease_grant_forget_connection(leases, connection);
+                if (connection == release->connection) {
+                        lease_carrier_set(leases, connection, NULL);
+                        continue;
+                }
+                lease_carrier_drop(leases, connection);
+                lease_tell_let_go(leases, connection, LEASE_RELEASED, NULL);
+        }
+}
+
+int leases_release(struct leases *leases, const struct lease_release *release, uint64_t *ret_kept_until_usec)
+{
+        struct lease_record *record = find_to_release(leases, release);
+        const struct lease_ended *ended;
+
+        *ret_kept_until_usec = 0;
+        if (!record && !was_released(leases, release))
+                return LEASES_E_NO_SUCH_LEASE;
+        if (!record) {
+                ended = release->namespace ? lease_ended_find(leases, release->namespace) : NULL;
+                *ret_kept_until_usec = ended ? ended->kept_until : 0;
+                return 0;
+        }
+        if (release->exit_status >= 0)
+                record->exit_status = release->exit_status;
+        if (release->keep) {
+                record->kept_until = keep_until(leases, release->keep_usec);
+                /* Now, not only at the end: we may be killed while the last members close. */
+                write_kept(leases, record->lease.namespace, record->lease.id, record->kept_until);
+        }
+        *ret_kept_until_usec = record->kept_until;
+        record->lease.state = LEASE_RELEASING;
+        let_holder_go(record, release);
+        lease_tell_changed(record);
+        lease_settle(record);
+        return 0;
+}
+
+int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bool permitted,
+                  const char *reason)
+{
+        struct lease_record *record = lease_by_name(leases, namespace);
+
+        if (!record || !lease_is_granted(record))
+                return LEASES_E_NO_SUCH_LEASE;
+        if (!permitted && record->lease.uid != uid)
+                return LEASES_E_NOT_PERMITTED;
+        log_warning("lease revoked: namespace=%s by_uid=%u; its connections are told", namespace, uid);
+        lease_end(record, LEASE_REVOKED, reason);
+        return 0;
+}
+
+int leases_keep(struct leases *leases, const char *namespace, unsigned uid, bool permitted,
+                uint64_t keep_usec, uint64_t *ret_kept_until_usec)
+{
+        struct lease_record *record = lease_by_name(leases, namespace);
+        struct lease_ended *ended = lease_ended_find(leases, namespace);
+        uint64_t until = keep_until(leases, keep_usec);
+
+        if (record && !lease_is_granted(record))
+                record = NULL;
+        if (!record && !ended)
+                return LEASES_E_NO_SUCH_LEASE;
+        if (!permitted && uid != (record ? record->lease.uid : ended->uid))
+                return LEASES_E_NOT_PERMITTED;
+        if (record)
+                record->kept_until = until;
+        else
+                ended->kept_until = until;
+        write_kept(leases, namespace, record ? record->lease.id : 0, until);
+        *ret_kept_until_usec = until;
+        return 0;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A slot that was held before a restart stays reserved until its holder claims it again, its process is gone,
+ * or start_grace has passed. Which of our clusters it is on may not be known yet, so nothing new is granted
+ * anywhere until no such slot is left.
+ */
+
+#include "service/slot_record.h"
+
+#include "util/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void slots_load(struct slots *slots, const struct ledger_change *row)
+{
+        struct slot_record *record;
+        uint64_t now = env_realtime(slots->env), held;
+
+        if (row->kind != LEDGER_SLOT_GRANTED)
+                return;
+        record = slot_record_new(slots, SLOT_LOST);
+        held = now > row->time_usec ? now - row->time_usec : 0;
+        slots->n_lost++;
+        record->use.state = SLOT_HELD;
+        record->use.grant = row->grant;
+        record->use.slot = row->slot;
+        record->use.lease = row->lease;
+        record->use.peer = (struct peer){row->uid, row->process};
+        record->use.granted_usec = record->use.asked_usec - (held < record->use.asked_usec ? held : 0);
+        (void)snprintf(record->cluster_key, sizeof(record->cluster_key), "%s",
+                       row->cluster ? row->cluster : "");
+        (void)snprintf(record->use.namespace, sizeof(record->use.namespace), "%s", row->namespace);
+        (void)snprintf(record->use.worker, sizeof(record->use.worker), "%s", row->worker ? row->worker : "");
+}
+
+static void give_up(struct slot_record *record, const char *why)
+{
+        slot_end(record, why);
+        slot_record_free(record);
+}
+
+static void on_process_gone(void *owner, uint64_t id)
+{
+        struct slots *slots = owner;
+
+        give_up(slot_record_find(slots, id), "died");
+}
+
+static void recover(struct slot_record *record)
+{
+        struct env *env = record->slots->env;
+        const struct process_id *process = &record->use.peer.process;
+        bool is_of_this_boot = !*process->boot_id || !strcmp(process->boot_id, env->ops->boot_id(env));
+
+        if (!is_of_this_boot || (process->pid && env->ops->process_state(env, process) == PROCESS_GONE))
+                give_up(record, "died");
+        else
+                record->watch =
+                        env->ops->process_watch(env, process, on_process_gone, record->slots, record->use.id);
+}
+
+void slots_loaded(struct slots *slots, const struct ledger_numbers *next)
+{
+        struct slot_record *record, *after;
+
+        slots->next_grant = next->grant;
+        for (record = TAILQ_FIRST(&slots->all); record; record = after) {
+                after = TAILQ_NEXT(record, link);
+                recover(record);
+        }
+        if (!slots->n_lost)
+                return;
+        log_info("slots reserved: n=%u", slots->n_lost);
+        slots->env->ops->timer_arm(slots->grace_timer, slots->start_grace);
+}
+
+void slot_forget_lost(struct slot_record *record)
+{
+        if (--record->slots->n_lost)
+                return;
+        record->slots->env->ops->timer_disarm(record->slots->grace_timer);
+        slot_hand_out_everywhere(record->slots);
+}
+
+void slot_on_grace(void *owner)
+{
+        struct slots *slots = owner;
+        struct slot_record *record, *next;
+
+        for (record = TAILQ_FIRST(&slots->all); record; record = next) {
+                next = TAILQ_NEXT(record, link);
+                if (record->stage != SLOT_LOST)
+                        continue;
+                log_warning("slot not claimed again: namespace=%s worker=%s slot=%d; it is free now",
+                            record->use.namespace, record->use.worker, record->use.slot);
+                give_up(record, "not reclaimed");
+        }
+}
+
+static struct slot_record *find_lost(struct slots *slots, int64_t lease, int64_t grant)
+{
+        struct slot_record *record;
+
+        TAILQ_FOREACH (record, &slots->all, link)
+                if (record->stage == SLOT_LOST && record->use.lease == lease && record->use.grant == grant)
+                        return record;
+        return NULL;
+}
+
+/* Fewer slots are configured now than there were: the surplus is held all the same, and not granted again. */
+static void restore(struct slot_record *record, struct slot_cluster *cluster)
+{
+        unsigned n_slots = slot_queue_slots(cluster->queue);
+        unsigned n_needed = slot_queue_n_held(cluster->queue) + 1;
+        int slot = record->use.slot;
+
+        if (slot >= 0 && (unsigned)slot >= n_needed)
+                n_needed = (unsigned)slot + 1;
+        if (n_needed > n_slots)
+                slot_queue_resize(cluster->queue, n_needed);
+        /* Taken: two names of one server had been two clusters before. Any number does, as long as it counts.
+         */
+        for (unsigned i = 0;
+             !slot_queue_restore(cluster->queue, record->use.id, (uint64_t)record->use.lease, slot); i++) {
+                slot = (int)i;
+                if (i >= slot_queue_slots(cluster->queue))
+                        slot_queue_resize(cluster->queue, i + 1);
+        }
+        record->use.slot = slot;
+        slot_queue_resize(cluster->queue, n_slots);
+}
+
+bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster)
+{
+        struct slots *slots = record->slots;
+        struct slot_record *lost = find_lost(slots, record->use.lease, record->reclaim);
+
+        if (!lost)
+                return false;
+        record->stage = SLOT_IN_USE;
+        record->cluster = cluster;
+        record->use.state = SLOT_HELD;
+        record->use.grant = lost->use.grant;
+        record->use.slot = lost->use.slot;
+        record->use.granted_usec = lost->use.granted_usec;
+        restore(record, cluster);
+        slot_record_free(lost);
+        slot_forget_lost(record);
+        slot_has_changed(slots, cluster);
+        return true;
+}
