@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/batch.h"
+
+#include "store/apply.h"
+#include "store/item.h"
+#include "store/prune.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+/* How long a caller waits for another program's lock. */
+#define DEADLINE_USEC 2000000
+
+#define PAUSE_FIRST_USEC 2000
+#define PAUSE_MOST_USEC  250000
+
+/* Pages in the WAL that are worth a checkpoint: when there is nothing else to do, and in any case. */
+#define WAL_PAGES_IDLE 1000
+#define WAL_PAGES_BUSY 8000
+
+uint64_t batch_now(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void set_message(struct writer *writer, const char *what, const char *why, const char *fix)
+{
+        pthread_mutex_lock(&writer->lock);
+        (void)snprintf(writer->message, sizeof(writer->message), "%s; %s; %s", what, why, fix);
+        pthread_mutex_unlock(&writer->lock);
+}
+
+/* Hands over to the loop, which may still be asleep. */
+static void report(struct writer *writer, struct item_list *list)
+{
+        bool was_empty;
+
+        if (TAILQ_EMPTY(list))
+                return;
+        pthread_mutex_lock(&writer->lock);
+        was_empty = TAILQ_EMPTY(&writer->done);
+        TAILQ_CONCAT(&writer->done, list, link);
+        pthread_mutex_unlock(&writer->lock);
+        if (was_empty)
+                (void)eventfd_write(writer->fd, 1);
+}
+
+static void set_doubtful(struct writer *writer, const char *why)
+{
+        set_message(writer, "the ledger is in doubt", why,
+                    "the daemon starts again and goes on from the file");
+        atomic_store(&writer->healthy, false);
+        atomic_store(&writer->doubtful, true);
+        (void)eventfd_write(writer->fd, 1);
+}
+
+/* Nothing is left to be tried again. */
+static void settle(struct writer *writer)
+{
+        writer->retry_at = writer->pause_usec = 0;
+        atomic_store(&writer->healthy, true);
+}
+
+static bool has_changes(const struct writer *writer)
+{
+        const struct item *item;
+
+        TAILQ_FOREACH (item, &writer->backlog, link)
+                if (!item->history)
+                        return true;
+        return store_needs_reserve(writer->store, writer->store->next.grant);
+}
+
+/* All changes are on the disk: those that nobody waits for are forgotten, the others are reported. */
+static void succeed(struct writer *writer)
+{
+        struct item_list list = TAILQ_HEAD_INITIALIZER(list);
+        struct item *item, *next;
+
+        for (item = TAILQ_FIRST(&writer->backlog); item; item = next) {
+                next = TAILQ_NEXT(item, link);
+                if (item->history)
+                        continue;
+                TAILQ_REMOVE(&writer->backlog, item, link);
+                if (item->done)
+                        TAILQ_INSERT_TAIL(&list, item, link);
+                else
+                        item_free(item);
+        }
+        settle(writer);
+        report(writer, &list);
+}
+
+/* Tells those who wait, if they have waited long enough. What nobody waits for must still be written. */
+static void give_up(struct writer *writer, uint64_t submitted_before)
+{
+        struct item_list list = TAILQ_HEAD_INITIALIZER(list);
+        struct item *item, *next;
+
+        for (item = TAILQ_FIRST(&writer->backlog); item; item = next) {
+                next = TAILQ_NEXT(item, link);
+                if (!item->done || item->submitted_usec > submitted_before)
+                        continue;
+                TAILQ_REMOVE(&writer->backlog, item, link);
+                item->error = LEDGER_E_UNAVAILABLE;
+                TAILQ_INSERT_TAIL(&list, item, link);
+        }
+        report(writer, &list);
+}
+
+static void fail(struct writer *writer, int outcome)
+{
+        const uint64_t now = batch_now();
+
+        set_message(writer, "the ledger cannot be written", store_error(writer->store),
+                    outcome == STORE_E_BUSY ? "end the program that holds its lock"
+                                            : "make room on its disk, or mend it");
+        give_up(writer, outcome == STORE_E_BUSY ? now - DEADLINE_USEC : now);
+        if (!has_changes(writer)) {
+                settle(writer);
+                return;
+        }
+        atomic_store(&writer->healthy, false);
+        writer->pause_usec = writer->pause_usec ? writer->pause_usec * 2 : PAUSE_FIRST_USEC;
+        if (writer->pause_usec > PAUSE_MOST_USEC)
+                writer->pause_usec = PAUSE_MOST_USEC;
+        writer->retry_at = now + writer->pause_usec;
+}
+
+/* Leaves one change out, for good: it would hold up all others for ever. */
+static void refuse(struct writer *writer, struct item *item)
+{
+        struct item_list list = TAILQ_HEAD_INITIALIZER(list);
+
+        atomic_fetch_add(&writer->n_refused, 1);
+        TAILQ_REMOVE(&writer->backlog, item, link);
+        if (!item->done) {
+                item_free(item);
+                return;
+        }
+        item->error = LEDGER_E_UNAVAILABLE;
+        TAILQ_INSERT_TAIL(&list, item, link);
+        report(writer, &list);
+}
+
+/* *ret_item: the change that failed, or NULL. */
+static int transact(struct writer *writer, struct item **ret_item)
+{
+        struct item *item;
+        int r = store_begin(writer->store);
+
+        *ret_item = NULL;
+        if (r)
+                return r;
+        TAILQ_FOREACH (item, &writer->backlog, link) {
+                if (item->history)
+                        continue;
+                r = ledger_apply(writer->store, &item->change);
+                if (r) {
+                        *ret_item = item;
+                        return r;
+                }
+        }
+        r = store_commit(writer->store);
+        if (!r)
+                atomic_fetch_add(&writer->n_commits, 1);
+        return r;
+}
+
+static void answer_questions(struct writer *writer)
+{
+        struct item_list list = TAILQ_HEAD_INITIALIZER(list);
+        struct item *item, *next;
+
+        for (item = TAILQ_FIRST(&writer->backlog); item; item = next) {
+                next = TAILQ_NEXT(item, link);
+                if (!item->history)
+                        continue;
+                TAILQ_REMOVE(&writer->backlog, item, link);
+                item->error = history_read(item->history, writer->store) ? LEDGER_E_UNAVAILABLE : 0;
+                TAILQ_INSERT_TAIL(&list, item, link);
+        }
+        report(writer, &list);
+}
+
+static void write_changes(struct writer *writer)
+{
+        struct item *item;
+        int r;
+
+        while (has_changes(writer)) {
+                r = transact(writer, &item);
+                if (!r && !place_is_intact(writer->place)) {
+                        set_doubtful(writer, "its file was removed or replaced underneath");
+                        return;
+                }
+                if (!r) {
+                        succeed(writer);
+                        return;
+                }
+                if (r == STORE_E_DOUBTFUL) {
+                        set_doubtful(writer, store_error(writer->store));
+                        return;
+                }
+                store_rollback(writer->store);
+                if (r != STORE_E_REFUSED) {
+                        fail(writer, r);
+                        return;
+                }
+                refuse(writer, item);
+        }
+}
+
+void batch_write(struct writer *writer)
+{
+        write_changes(writer);
+        if (!atomic_load(&writer->doubtful))
+                answer_questions(writer);
+}
+
+static void prune(struct writer *writer, uint64_t before)
+{
+        bool more = true;
+        int r = prune_step(writer->store, before, &more);
+
+        if (r == STORE_E_DOUBTFUL)
+                set_doubtful(writer, store_error(writer->store));
+        /* Any other failure can wait for the next day. */
+        if (!r && more)
+                return;
+        pthread_mutex_lock(&writer->lock);
+        if (writer->prune_before == before)
+                writer->prune_before = 0;
+        pthread_mutex_unlock(&writer->lock);
+}
+
+void batch_tidy(struct writer *writer)
+{
+        uint64_t prune_before;
+        bool idle;
+
+        pthread_mutex_lock(&writer->lock);
+        idle = TAILQ_EMPTY(&writer->incoming);
+        prune_before = writer->prune_before;
+        pthread_mutex_unlock(&writer->lock);
+        if (prune_before)
+                prune(writer, prune_before);
+        if (writer->store->wal_pages < (idle ? WAL_PAGES_IDLE : WAL_PAGES_BUSY))
+                return;
+        /* A reader that stays holds the WAL up: not again before there is something new in it. */
+        writer->store->wal_pages = 0;
+        if (store_checkpoint(writer->store))
+                set_doubtful(writer, store_error(writer->store));
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/ledger_sqlite.h"
+
+#include "store/load.h"
+#include "store/writer.h"
+#include "util/alloc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct ledger_sqlite {
+        struct ledger seam; /* first, for of() */
+        struct place place;
+        struct store *store;
+        struct writer writer;
+};
+
+static struct ledger_sqlite *of(struct ledger *seam)
+{
+        return (struct ledger_sqlite *)seam;
+}
+
+static void submit(struct ledger *seam, const struct ledger_change *change, ledger_done_fn *done, void *owner,
+                   uint64_t ticket)
+{
+        writer_submit(&of(seam)->writer, change, done, owner, ticket);
+}
+
+static bool healthy(struct ledger *seam)
+{
+        return atomic_load(&of(seam)->writer.healthy);
+}
+
+static void history(struct ledger *seam, const char *namespace, uint64_t since_usec, unsigned limit,
+                    ledger_history_fn *each, void *owner, uint64_t ticket)
+{
+        writer_ask(&of(seam)->writer, history_new(namespace, since_usec, limit), each, owner, ticket);
+}
+
+static const struct ledger_ops ops = {submit, healthy, history};
+
+/* The writer must have been stopped, or not have started. */
+static struct ledger_sqlite *ledger_free(struct ledger_sqlite *ledger)
+{
+        store_free(ledger->store);
+        place_leave(&ledger->place);
+        free(ledger);
+        return NULL;
+}
+
+DEFINE_CLEANUP(struct ledger_sqlite *, ledger_free)
+
+static int open_store(struct ledger_sqlite *ledger, char *message)
+{
+        char why[LEDGER_MESSAGE_SIZE / 2];
+        int r = store_open(ledger->place.file, &ledger->store, why, sizeof(why));
+
+        if (!r && !place_is_intact(&ledger->place)) {
+                r = STORE_E_AGAIN;
+                (void)snprintf(why, sizeof(why), "its files went away while it was opened");
+        }
+        if (!r && (r = place_confirm(&ledger->place)))
+                (void)snprintf(why, sizeof(why), "ledger.created: %s", strerror(-r));
+        if (!r)
+                return 0;
+        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "the ledger in %.200s cannot be used; %.200s; %s",
+                       ledger->place.directory, why,
+                       r == STORE_E_BUSY ? "end the program that holds its lock"
+                                         : "check its permissions and the disk");
+        return r == STORE_E_BUSY ? LEDGER_E_LOCKED : LEDGER_E_UNUSABLE;
+}
+
+int ledger_sqlite_open(const char *state_dir, bool create, struct ledger_sqlite **ret,
+                       char message[LEDGER_MESSAGE_SIZE])
+{
+        _cleanup_(ledger_freep) struct ledger_sqlite *ledger = NEW(struct ledger_sqlite);
+        int r;
+
+        ledger->seam.ops = &ops;
+        r = place_take(&ledger->place, state_dir, create, message);
+        if (r)
+                return r;
+        r = open_store(ledger, message);
+        if (r)
+                return r;
+        r = writer_start(&ledger->writer, ledger->store, &ledger->place);
+        if (r) {
+                (void)snprintf(message, LEDGER_MESSAGE_SIZE,
+                               "the ledger cannot be written; its thread does not start: %s; raise the "
+                               "limits of the "
+                               "service",
+                               strerror(-r));
+                return r;
+        }
+        *ret = TAKE(ledger);
+        return 0;
+}
+
+int ledger_sqlite_close(struct ledger_sqlite *ledger)
+{
+        bool lost;
+
+        if (!ledger)
+                return 0;
+        writer_stop(&ledger->writer);
+        lost = atomic_load(&ledger->writer.lost);
+        /* In doubt: not a byte more. Else all goes into the file; if that fails, the WAL has it. */
+        if (!atomic_load(&ledger->writer.doubtful)) {
+                (void)store_settle(ledger->store);
+                (void)store_checkpoint(ledger->store);
+        }
+        ledger_free(ledger);
+        return lost ? LEDGER_E_UNAVAILABLE : 0;
+}
+
+struct ledger *ledger_sqlite_seam(struct ledger_sqlite *ledger)
+{
+        return &ledger->seam;
+}
+
+int ledger_sqlite_load(struct ledger_sqlite *ledger, ledger_load_fn *each, void *owner,
+                       struct ledger_numbers *ret_next)
+{
+        int r;
+
+        pthread_mutex_lock(&ledger->writer.store_lock);
+        r = ledger_load_from(ledger->store, each, owner, ret_next);
+        pthread_mutex_unlock(&ledger->writer.store_lock);
+        return r;
+}
+
+int ledger_sqlite_fd(const struct ledger_sqlite *ledger)
+{
+        return ledger->writer.fd;
+}
+
+int ledger_sqlite_dispatch(struct ledger_sqlite *ledger)
+{
+        writer_dispatch(&ledger->writer);
+        return ledger_sqlite_is_doubtful(ledger) ? -EIO : 0;
+}
+
+bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger)
+{
+        return atomic_load(&ledger->writer.doubtful);
+}
+
+void ledger_sqlite_trouble(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE])
+{
+        struct writer *writer = &ledger->writer;
+
+        pthread_mutex_lock(&writer->lock);
+        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "%s",
+                       atomic_load(&writer->healthy) ? "" : writer->message);
+        pthread_mutex_unlock(&writer->lock);
+}
+
+unsigned ledger_sqlite_n_refused(const struct ledger_sqlite *ledger)
+{
+        return atomic_load(&ledger->writer.n_refused);
+}
+
+unsigned ledger_sqlite_n_commits(const struct ledger_sqlite *ledger)
+{
+        return atomic_load(&ledger->writer.n_commits);
+}
+
+void ledger_sqlite_prune(struct ledger_sqlite *ledger, uint64_t older_than_usec)
+{
+        writer_prune(&ledger->writer, older_than_usec);
+}

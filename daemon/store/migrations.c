@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/migrations.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/*
+ * Times are microseconds of real time since 1970. No foreign keys: a change is applied as the daemon has
+ * decided it, and must never fail for what another row says. The views are for people with a shell.
+ */
+static const char ledger_1[] =
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "INSERT INTO meta VALUES ('next_lease', 1), ('next_member', 1), ('next_grant', 1), ('next_sweep', 1);"
+
+        "CREATE TABLE lease (id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, label TEXT, uid INTEGER NOT "
+        "NULL,"
+        " forced INTEGER NOT NULL, request TEXT, secret_hash BLOB NOT NULL, first_member INTEGER,"
+        " granted_usec INTEGER NOT NULL, ended_usec INTEGER, outcome TEXT, reason TEXT, exit_status INTEGER) "
+        "STRICT;"
+
+        "CREATE TABLE member (id INTEGER PRIMARY KEY, lease INTEGER NOT NULL, role TEXT NOT NULL, worker "
+        "TEXT,"
+        " uid INTEGER NOT NULL, pid INTEGER, start_ticks INTEGER, pidfd_inode INTEGER, boot_id TEXT,"
+        " joined_usec INTEGER NOT NULL, left_usec INTEGER) STRICT;"
+
+        "CREATE TABLE slot (grant INTEGER PRIMARY KEY, lease INTEGER, namespace TEXT, worker TEXT, cluster "
+        "TEXT,"
+        " slot INTEGER NOT NULL, pid INTEGER, start_ticks INTEGER, pidfd_inode INTEGER, boot_id TEXT,"
+        " granted_usec INTEGER NOT NULL) STRICT;"
+
+        "CREATE TABLE claim (database TEXT NOT NULL, schema TEXT NOT NULL, oid TEXT NOT NULL, namespace TEXT,"
+        " sweep INTEGER, claimed_usec INTEGER NOT NULL, PRIMARY KEY (database, schema, oid)) STRICT, WITHOUT "
+        "ROWID;"
+
+        "CREATE TABLE sighting (database TEXT NOT NULL, schema TEXT NOT NULL, oid TEXT NOT NULL,"
+        " seen_usec INTEGER NOT NULL, PRIMARY KEY (database, schema, oid)) STRICT, WITHOUT ROWID;"
+
+        "CREATE TABLE keep (namespace TEXT PRIMARY KEY, until_usec INTEGER NOT NULL, asked_usec INTEGER NOT "
+        "NULL)"
+        " STRICT, WITHOUT ROWID;"
+
+        "CREATE TABLE sweep (id INTEGER PRIMARY KEY, dry_run INTEGER NOT NULL, complete INTEGER NOT NULL,"
+        " finished_usec INTEGER NOT NULL, result TEXT) STRICT;"
+
+        "CREATE TABLE verdict (sweep INTEGER NOT NULL, database TEXT NOT NULL, schema TEXT NOT NULL,"
+        " oid TEXT NOT NULL, namespace TEXT, verdict TEXT, reason TEXT, sqlstate TEXT, message TEXT,"
+        " time_usec INTEGER NOT NULL, PRIMARY KEY (sweep, database, schema, oid)) STRICT, WITHOUT ROWID;"
+
+        "CREATE TABLE event (id INTEGER PRIMARY KEY, time_usec INTEGER NOT NULL, event TEXT NOT NULL, lease "
+        "INTEGER,"
+        " namespace TEXT, worker TEXT, database TEXT, schema TEXT, detail TEXT) STRICT;"
+        "CREATE INDEX event_by_time ON event (time_usec);"
+        "CREATE INDEX event_by_namespace ON event (namespace, time_usec) WHERE namespace IS NOT NULL;"
+
+#define TIME(column) "strftime('%Y-%m-%d %H:%M:%SZ', " column " / 1000000, 'unixepoch')"
+
+        "CREATE VIEW live_leases AS SELECT id AS lease, namespace, label, uid, " TIME(
+                "granted_usec") " AS since,"
+                                " (SELECT count(*) FROM member WHERE member.lease = lease.id AND left_usec "
+                                "IS NULL) AS members"
+                                " FROM lease WHERE ended_usec IS NULL ORDER BY id;"
+                                "CREATE VIEW ended_leases AS SELECT id AS lease, namespace, label, uid, "
+                                "outcome, reason, exit_status,"
+                                " " TIME("granted_usec") " AS since, " TIME(
+                                        "ended_usec") " AS ended"
+                                                      " FROM lease WHERE ended_usec IS NOT NULL ORDER BY id "
+                                                      "DESC;"
+                                                      "CREATE VIEW held_slots AS SELECT grant, cluster, "
+                                                      "slot, namespace, worker, pid,"
+                                                      " " TIME(
+                                                              "granted_usec") " AS since FROM slot ORDER BY "
+                                                                              "cluster, slot;"
+                                                                              "CREATE VIEW kept_namespaces "
+                                                                              "AS SELECT namespace, " TIME(
+                                                                                      "until_usec") " AS "
+                                                                                                    "until "
+                                                                                                    "FROM "
+                                                                                                    "keep;"
+                                                                                                    "CREATE "
+                                                                                                    "VIEW "
+                                                                                                    "last_"
+                                                                                                    "sweep "
+                                                                                                    "AS "
+                                                                                                    "SELECT "
+                                                                                                    "id AS "
+                                                                                                    "sweep,"
+                                                                                                    " " TIME(
+                                                                                                            "finished_usec") " AS finished, dry_run, complete,"
+                                                                                                                             " result FROM sweep ORDER BY id DESC LIMIT 1;"
+                                                                                                                             "CREATE VIEW last_verdicts AS SELECT database, schema, verdict, reason, sqlstate, message"
+                                                                                                                             " FROM verdict WHERE sweep = (SELECT max(id) FROM sweep) ORDER BY database, schema;"
+                                                                                                                             "CREATE VIEW history AS SELECT " TIME(
+                                                                                                                                     "time_usec") " AS time, event, lease, namespace, worker, database,"
+                                                                                                                                                  " schema, detail FROM event ORDER BY time_usec, id;";
+
+static const char *const migrations[] = {ledger_1};
+
+int64_t migrations_latest(void)
+{
+        return (int64_t)(sizeof(migrations) / sizeof(*migrations));
+}
+
+static int migrate(struct sqlite *sqlite, int64_t version)
+{
+        char mark[96];
+
+        (void)snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %lld;",
+                       LEDGER_APPLICATION_ID, (long long)version + 1);
+        if (sqlite_run(sqlite, "BEGIN IMMEDIATE") || sqlite_run(sqlite, migrations[version]) ||
+            sqlite_run(sqlite, mark) || sqlite_run(sqlite, "COMMIT"))
+                return -EIO;
+        return 0;
+}
+
+int migrations_run(struct sqlite *sqlite)
+{
+        int64_t version;
+
+        if (sqlite_integer(sqlite, "PRAGMA user_version", &version))
+                return -EIO;
+        for (; version < migrations_latest(); version++)
+                if (migrate(sqlite, version))
+                        return -EIO;
+        return 0;
+}

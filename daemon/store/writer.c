@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/writer.h"
+
+#include "store/batch.h"
+#include "store/item.h"
+#include "util/alloc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define FOR_EVER UINT64_MAX
+
+/* How long changes of slots alone are held back. */
+#define HOLD_USEC 50000
+
+/* How long a stop goes on trying. */
+#define STOP_USEC 2000000
+
+static void sleep_until(struct writer *writer, uint64_t until)
+{
+        const struct timespec at = {.tv_sec = (time_t)(until / 1000000),
+                                    .tv_nsec = (long)(until % 1000000) * 1000};
+
+        writer->sleeps_until = until;
+        if (until == FOR_EVER)
+                (void)pthread_cond_wait(&writer->work, &writer->lock);
+        else
+                (void)pthread_cond_timedwait(&writer->work, &writer->lock, &at);
+        writer->sleeps_until = 0;
+}
+
+/* Slots are incoming, or many have come and gone: both can wait a little. */
+static bool has_slots(const struct writer *writer)
+{
+        return !TAILQ_EMPTY(&writer->incoming) || store_needs_reserve(writer->store, writer->last_grant);
+}
+
+/* When the thread has something to do next. */
+static uint64_t due(struct writer *writer, uint64_t now)
+{
+        if (atomic_load(&writer->doubtful))
+                return writer->stopping ? now : FOR_EVER;
+        if (writer->retry_at)
+                return writer->retry_at;
+        if (writer->stopping || writer->urgent || writer->prune_before)
+                return now;
+        if (!has_slots(writer)) {
+                writer->hold_until = 0;
+                return FOR_EVER;
+        }
+        if (!writer->hold_until)
+                writer->hold_until = now + HOLD_USEC;
+        return writer->hold_until;
+}
+
+static void wait_for_work(struct writer *writer)
+{
+        for (;;) {
+                const uint64_t now = batch_now(), at = due(writer, now);
+
+                if (at <= now)
+                        return;
+                sleep_until(writer, at);
+        }
+}
+
+static void take(struct writer *writer)
+{
+        TAILQ_CONCAT(&writer->backlog, &writer->incoming, link);
+        TAILQ_INIT(&writer->grants);
+        writer->urgent = false;
+        writer->hold_until = 0;
+}
+
+/* All is written, or cannot be within the time that a stop may take. */
+static bool may_end(struct writer *writer)
+{
+        const uint64_t now = batch_now();
+
+        if (atomic_load(&writer->doubtful))
+                return true;
+        if (!writer->stop_by)
+                writer->stop_by = now + STOP_USEC;
+        if (TAILQ_EMPTY(&writer->incoming) && TAILQ_EMPTY(&writer->backlog))
+                return true;
+        return now >= writer->stop_by;
+}
+
+static void *run(void *owner)
+{
+        struct writer *writer = owner;
+        int64_t last_grant;
+        bool stopping;
+
+        pthread_mutex_lock(&writer->lock);
+        do {
+                wait_for_work(writer);
+                take(writer);
+                last_grant = writer->last_grant;
+                pthread_mutex_unlock(&writer->lock);
+
+                pthread_mutex_lock(&writer->store_lock);
+                store_note_grant(writer->store, last_grant);
+                if (!atomic_load(&writer->doubtful))
+                        batch_write(writer);
+                if (!atomic_load(&writer->doubtful) && !writer->retry_at)
+                        batch_tidy(writer);
+                pthread_mutex_unlock(&writer->store_lock);
+
+                pthread_mutex_lock(&writer->lock);
+                stopping = writer->stopping;
+        } while (!stopping || !may_end(writer));
+        pthread_mutex_unlock(&writer->lock);
+        return NULL;
+}
+
+/* Signals are the loop's. */
+static int start_thread(struct writer *writer)
+{
+        sigset_t all, before;
+        int r;
+
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        r = pthread_create(&writer->thread, NULL, run, writer);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return -r;
+}
+
+int writer_start(struct writer *writer, struct store *store, struct place *place)
+{
+        pthread_condattr_t monotonic;
+        int r;
+
+        *writer = (struct writer){.store = store, .place = place, .healthy = true};
+        TAILQ_INIT(&writer->incoming);
+        TAILQ_INIT(&writer->grants);
+        TAILQ_INIT(&writer->done);
+        TAILQ_INIT(&writer->backlog);
+        writer->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (writer->fd < 0)
+                return -errno;
+        (void)pthread_mutex_init(&writer->lock, NULL);
+        (void)pthread_mutex_init(&writer->store_lock, NULL);
+        (void)pthread_condattr_init(&monotonic);
+        (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        (void)pthread_cond_init(&writer->work, &monotonic);
+        (void)pthread_condattr_destroy(&monotonic);
+        r = start_thread(writer);
+        if (r)
+                (void)close(writer->fd);
+        return r;
+}
+
+static void wake(struct writer *writer, uint64_t unless_before)
+{
+        if (writer->sleeps_until > unless_before)
+                (void)pthread_cond_signal(&writer->work);
+}
+
+void writer_stop(struct writer *writer)
+{
+        pthread_mutex_lock(&writer->lock);
+        writer->stopping = true;
+        wake(writer, 0);
+        pthread_mutex_unlock(&writer->lock);
+        (void)pthread_join(writer->thread, NULL);
+
+        atomic_store(&writer->lost, !TAILQ_EMPTY(&writer->backlog) || !TAILQ_EMPTY(&writer->incoming));
+        item_list_clear(&writer->incoming);
+        item_list_clear(&writer->backlog);
+        item_list_clear(&writer->done);
+        (void)close(writer->fd);
+        (void)pthread_cond_destroy(&writer->work);
+        (void)pthread_mutex_destroy(&writer->lock);
+        (void)pthread_mutex_destroy(&writer->store_lock);
+}
+
+static bool is_of_slot(const struct item *item)
+{
+        return !item->history && !item->done &&
+               (item->change.kind == LEDGER_SLOT_GRANTED || item->change.kind == LEDGER_SLOT_FREED);
+}
+
+static void put(struct writer *writer, struct item *item)
+{
+        const bool slot = is_of_slot(item);
+
+        pthread_mutex_lock(&writer->lock);
+        TAILQ_INSERT_TAIL(&writer->incoming, item, link);
+        if (slot && item->change.kind == LEDGER_SLOT_GRANTED)
+                TAILQ_INSERT_TAIL(&writer->grants, item, grant_link);
+        /* Asleep with a time means that slots have been noticed, or that something is being tried again. */
+        if (slot)
+                wake(writer, FOR_EVER - 1);
+        else if (!writer->urgent)
+                wake(writer, 0);
+        writer->urgent |= !slot;
+        pthread_mutex_unlock(&writer->lock);
+}
+
+/*
+ * The slot's grant has not been taken yet: it and its end cancel out. Few slots are held at a time, and the
+ * one that is freed is mostly among the last, so the list is short to search.
+ */
+static bool cancel_grant(struct writer *writer, int64_t grant)
+{
+        struct item *item;
+
+        pthread_mutex_lock(&writer->lock);
+        TAILQ_FOREACH_REVERSE(item, &writer->grants, item_list, grant_link)
+        if (item->change.grant == grant)
+                break;
+        if (item) {
+                TAILQ_REMOVE(&writer->grants, item, grant_link);
+                TAILQ_REMOVE(&writer->incoming, item, link);
+                if (grant > writer->last_grant)
+                        writer->last_grant = grant;
+        }
+        pthread_mutex_unlock(&writer->lock);
+        item_free(item);
+        return item;
+}
+
+void writer_submit(struct writer *writer, const struct ledger_change *change, ledger_done_fn *done,
+                   void *owner, uint64_t ticket)
+{
+        struct item *item;
+
+        assert(change->kind >= 0 && change->kind < LEDGER_CHANGE_MAX_);
+        if (!done && change->kind == LEDGER_SLOT_FREED && cancel_grant(writer, change->grant))
+                return;
+        item = item_new(change);
+        item->done = done;
+        item->owner = owner;
+        item->ticket = ticket;
+        if (done)
+                item->submitted_usec = batch_now();
+        put(writer, item);
+}
+
+void writer_ask(struct writer *writer, struct history *history, ledger_history_fn *each, void *owner,
+                uint64_t ticket)
+{
+        struct item *item = item_new_history(history);
+
+        item->each = each;
+        item->owner = owner;
+        item->ticket = ticket;
+        put(writer, item);
+}
+
+void writer_prune(struct writer *writer, uint64_t older_than_usec)
+{
+        pthread_mutex_lock(&writer->lock);
+        writer->prune_before = older_than_usec;
+        wake(writer, 0);
+        pthread_mutex_unlock(&writer->lock);
+}
+
+void writer_dispatch(struct writer *writer)
+{
+        struct item_list done = TAILQ_HEAD_INITIALIZER(done);
+        eventfd_t n;
+
+        (void)eventfd_read(writer->fd, &n);
+        pthread_mutex_lock(&writer->lock);
+        TAILQ_CONCAT(&done, &writer->done, link);
+        pthread_mutex_unlock(&writer->lock);
+        item_list_tell(&done);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The queue and the thread behind ledger_sqlite.h, which tells what it promises.
+ *
+ *      incoming ──take──▶ backlog ──COMMIT──▶ done ──dispatch──▶ callback
+ *      (shared)           (the thread's)  └─ failed: what has a callback goes to done with an error, at once
+ * or after the deadline; the rest stays, in its order
+ *
+ * The thread sleeps until there is something to do; then it takes all there is.
+ */
+
+#include "store/history.h"
+#include "store/place.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+/* A change or, with history set, a question. */
+struct item {
+        TAILQ_ENTRY(item) link;       /* writer::incoming, then ::backlog, then ::done */
+        TAILQ_ENTRY(item) grant_link; /* writer::grants; only a slot's grant while it is incoming */
+        struct ledger_change change;  /* its texts stand behind the item */
+        ledger_done_fn *done;         /* or NULL */
+        struct history *history;      /* or NULL */
+        ledger_history_fn *each;      /* only with history */
+        void *owner;
+        uint64_t ticket, submitted_usec; /* monotonic; only with done */
+        int error;
+        char texts[];
+};
+
+TAILQ_HEAD(item_list, item);
+
+struct writer {
+        struct store *store; /* under store_lock */
+        struct place *place;
+        pthread_t thread;
+        pthread_mutex_t store_lock;
+
+        pthread_mutex_t lock; /* of all from here to message */
+        pthread_cond_t work;
+        struct item_list incoming, grants, done;
+        bool urgent; /* something besides slots is incoming */
+        bool stopping;
+        uint64_t sleeps_until; /* monotonic; 0: works, UINT64_MAX: until it is woken */
+        uint64_t hold_until;   /* slots are held back until then; 0: none noticed yet */
+        uint64_t prune_before; /* real time; 0: nothing to forget */
+        int64_t last_grant;    /* of those that left no trace */
+        char message[LEDGER_MESSAGE_SIZE];
+
+        struct item_list backlog; /* the thread's own, from here to stop_by */
+        uint64_t retry_at, pause_usec;
+        uint64_t stop_by;
+
+        int fd;
+        atomic_bool healthy, doubtful, lost;
+        atomic_uint n_refused, n_commits;
+};
+
+/* Both are borrowed, and the store is the thread's from now on. 0 or -errno. */
+int writer_start(struct writer *writer, struct store *store, struct place *place);
+/* Writes what it can and ends the thread. What is done or in vain is not called back. */
+void writer_stop(struct writer *writer);
+
+void writer_submit(struct writer *writer, const struct ledger_change *change, ledger_done_fn *done,
+                   void *owner, uint64_t ticket);
+void writer_ask(struct writer *writer, struct history *history, ledger_history_fn *each, void *owner,
+                uint64_t ticket);
+void writer_prune(struct writer *writer, uint64_t older_than_usec);
+void writer_dispatch(struct writer *writer);
