@@ -62,7 +62,9 @@ static bool check_many_names(const cJSON *object, size_t n, char *message)
                 if (strcmp(names[i - 1], names[i]) == 0)
                         doubled = names[i];
         json_release(names);
-        return !doubled || refuse_doubled(doubled, message);
+        if (doubled)
+                return refuse_doubled(doubled, message);
+        return true;
 }
 
 static bool check_few_names(const cJSON *object, char *message)

@@ -11,14 +11,14 @@
  * agree on.
  *
  * Numbers: an integer is at most 2^53 - 1. One with a fraction or an exponent has at most 15 digits from the
- * first that is not 0 on (DBL_DIG), so that two different texts never become one double, and 0.99... never
- * becomes 1.
+ * first that is not 0 on (DBL_DIG), so that two different numbers never become one double, and 0.99... never
+ * becomes 1; and the power of ten of that digit is at most 99 either way, so that none becomes infinite or 0.
  */
 
-#define NUMBER_LENGTH_MAX   40
-#define NUMBER_DIGITS_MAX   15
-#define EXPONENT_DIGITS_MAX 2
-#define INTEGER_MAX_TEXT    "9007199254740991" /* JSON_INTEGER_MAX */
+#define NUMBER_LENGTH_MAX 40
+#define NUMBER_DIGITS_MAX 15
+#define MAGNITUDE_MAX     99
+#define INTEGER_MAX_TEXT  "9007199254740991" /* JSON_INTEGER_MAX */
 
 struct scan {
         const unsigned char *at, *end;
@@ -65,8 +65,6 @@ size_t json_utf8_length(const unsigned char *text, size_t length)
                 {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
         };
 
-        if (length == 0)
-                return 0;
         if (text[0] < 0x80)
                 return 1;
         for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
@@ -122,7 +120,9 @@ static bool scan_unicode_escape(struct scan *scan)
                 return refuse(scan, "lone surrogate");
         if (!take_code_unit(scan, &unit))
                 return false;
-        return (unit >= 0xdc00 && unit <= 0xdfff) || refuse(scan, "lone surrogate");
+        if (unit < 0xdc00 || unit > 0xdfff)
+                return refuse(scan, "lone surrogate");
+        return true;
 }
 
 static bool scan_escape(struct scan *scan)
@@ -169,17 +169,6 @@ static size_t skip_digits(struct scan *scan)
         return (size_t)(scan->at - start);
 }
 
-/* From the first digit that is not 0 on, the point left out, up to the exponent. */
-static size_t count_significant(const unsigned char *text, const unsigned char *end)
-{
-        size_t n = 0;
-
-        for (; text < end && *text != 'e' && *text != 'E'; text++)
-                if (*text != '.' && (n || *text != '0'))
-                        n++;
-        return n;
-}
-
 static bool check_integer(struct scan *scan, const unsigned char *digits, size_t n)
 {
         const size_t max = strlen(INTEGER_MAX_TEXT);
@@ -189,13 +178,60 @@ static bool check_integer(struct scan *scan, const unsigned char *digits, size_t
         return true;
 }
 
+/* Behind the e: a sign, then at most three digits. */
+static bool take_exponent(struct scan *scan, int *ret)
+{
+        bool is_negative = take(scan, '-');
+        const unsigned char *digits;
+        size_t n;
+
+        if (!is_negative)
+                (void)take(scan, '+');
+        digits = scan->at;
+        n = skip_digits(scan);
+        if (n == 0 || n > 3)
+                return refuse(scan, "bad exponent");
+        *ret = 0;
+        for (size_t i = 0; i < n; i++)
+                *ret = *ret * 10 + digits[i] - '0';
+        if (is_negative)
+                *ret = -*ret;
+        return true;
+}
+
+/* digits up to end, a point among them, times ten to the exponent */
+static bool check_inexact(struct scan *scan, const unsigned char *digits, const unsigned char *end,
+                          int exponent)
+{
+        size_t n_significant = 0;
+        int magnitude = exponent - 1; /* power of ten of the first significant digit */
+        bool is_behind_point = false;
+
+        for (const unsigned char *c = digits; c < end; c++) {
+                if (*c == '.') {
+                        is_behind_point = true;
+                        continue;
+                }
+                if (n_significant || *c != '0')
+                        n_significant++;
+                if (!is_behind_point && n_significant)
+                        magnitude++;
+                if (is_behind_point && !n_significant)
+                        magnitude--;
+        }
+        if (n_significant > NUMBER_DIGITS_MAX || end - digits > NUMBER_LENGTH_MAX)
+                return refuse(scan, "number with too many digits");
+        if (n_significant && (magnitude < -MAGNITUDE_MAX || magnitude > MAGNITUDE_MAX))
+                return refuse(scan, "number too large or too small");
+        return true;
+}
+
 static bool scan_number(struct scan *scan)
 {
-        const unsigned char *start, *digits;
-        size_t n, n_exponent;
-        bool is_integer = true;
+        const unsigned char *digits, *end;
+        int exponent = 0;
+        size_t n;
 
-        start = scan->at;
         (void)take(scan, '-');
         digits = scan->at;
         n = skip_digits(scan);
@@ -203,24 +239,14 @@ static bool scan_number(struct scan *scan)
                 return refuse(scan, "not a value");
         if (n > 1 && *digits == '0')
                 return refuse(scan, "leading zero");
-        if (take(scan, '.')) {
-                is_integer = false;
-                if (skip_digits(scan) == 0)
-                        return refuse(scan, "no digit behind the point");
-        }
-        if (take(scan, 'e') || take(scan, 'E')) {
-                is_integer = false;
-                if (!take(scan, '-'))
-                        (void)take(scan, '+');
-                n_exponent = skip_digits(scan);
-                if (n_exponent == 0 || n_exponent > EXPONENT_DIGITS_MAX)
-                        return refuse(scan, "bad exponent");
-        }
-        if (is_integer)
+        if (take(scan, '.') && skip_digits(scan) == 0)
+                return refuse(scan, "no digit behind the point");
+        end = scan->at;
+        if ((take(scan, 'e') || take(scan, 'E')) && !take_exponent(scan, &exponent))
+                return false;
+        if (scan->at == digits + n)
                 return check_integer(scan, digits, n);
-        if (scan->at - start > NUMBER_LENGTH_MAX || count_significant(digits, scan->at) > NUMBER_DIGITS_MAX)
-                return refuse(scan, "number with too many digits");
-        return true;
+        return check_inexact(scan, digits, end, exponent);
 }
 
 static bool scan_value(struct scan *scan);

@@ -92,7 +92,9 @@ static bool check(const struct rule *rule, const char *text, char *message)
                 return refuse(message, "%s is %zu bytes long, %zu more than the %zu allowed", rule->what,
                               length, length - rule->max, rule->max);
         n = span(rule, text);
-        return n == length || refuse_byte(rule, text, n, message);
+        if (n < length)
+                return refuse_byte(rule, text, n, message);
+        return true;
 }
 
 bool names_check_namespace(const char *text, char *message)

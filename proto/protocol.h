@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Words of the wire that daemon and clients share. The .varlink files beside this one are the source of truth. */
+/* Words of the wire that daemon and clients share. The .varlink files beside this one are the source of
+ * truth. */
 
 #define BERTH_INTERFACE_LEASE   "io.berth.lease"
 #define BERTH_INTERFACE_MANAGE  "io.berth.manage"
 #define BERTH_INTERFACE_SERVICE "org.varlink.service"
 
-#define BERTH_SOCKET_NAME        "berth/io.berth.lease" /* below $XDG_RUNTIME_DIR or /run */
-#define BERTH_SYSTEM_SOCKET      "/run/berth/io.berth.lease"
-#define BERTH_SOCKET_PATH_MAX    107 /* sizeof sun_path - 1 */
+#define BERTH_SOCKET_NAME     "berth/io.berth.lease" /* below $XDG_RUNTIME_DIR or /run */
+#define BERTH_SYSTEM_SOCKET   "/run/berth/io.berth.lease"
+#define BERTH_SOCKET_PATH_MAX 107 /* sizeof sun_path - 1 */
 
 /* Environment a run is given. */
 #define BERTH_ENV_NAMESPACE  "BERTH_NAMESPACE"
@@ -24,15 +25,15 @@
 
 #define BERTH_LABEL_MAX 200 /* bytes of a label */
 
-#define BERTH_ERROR_BUSY                "io.berth.lease.Busy"
-#define BERTH_ERROR_LIMIT_REACHED       "io.berth.lease.LimitReached"
-#define BERTH_ERROR_LEDGER_UNAVAILABLE  "io.berth.lease.LedgerUnavailable"
-#define BERTH_ERROR_NAMESPACE_IN_USE    "io.berth.lease.NamespaceInUse"
-#define BERTH_ERROR_BAD_NAME            "io.berth.lease.BadName"
-#define BERTH_ERROR_NO_SUCH_LEASE       "io.berth.lease.NoSuchLease"
-#define BERTH_ERROR_ALREADY_ATTACHED    "io.berth.lease.AlreadyAttached"
-#define BERTH_ERROR_NOT_HELD            "io.berth.lease.NotHeld"
-#define BERTH_ERROR_NO_SUCH_DATABASE    "io.berth.lease.NoSuchDatabase"
+#define BERTH_ERROR_BUSY                 "io.berth.lease.Busy"
+#define BERTH_ERROR_LIMIT_REACHED        "io.berth.lease.LimitReached"
+#define BERTH_ERROR_LEDGER_UNAVAILABLE   "io.berth.lease.LedgerUnavailable"
+#define BERTH_ERROR_NAMESPACE_IN_USE     "io.berth.lease.NamespaceInUse"
+#define BERTH_ERROR_BAD_NAME             "io.berth.lease.BadName"
+#define BERTH_ERROR_NO_SUCH_LEASE        "io.berth.lease.NoSuchLease"
+#define BERTH_ERROR_ALREADY_ATTACHED     "io.berth.lease.AlreadyAttached"
+#define BERTH_ERROR_NOT_HELD             "io.berth.lease.NotHeld"
+#define BERTH_ERROR_NO_SUCH_DATABASE     "io.berth.lease.NoSuchDatabase"
 #define BERTH_ERROR_DATABASE_UNREACHABLE "io.berth.lease.DatabaseUnreachable"
 
 #define BERTH_ERROR_MANAGE_NO_SUCH_LEASE      "io.berth.manage.NoSuchLease"

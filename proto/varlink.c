@@ -16,7 +16,8 @@ static bool parse(const char *frame, size_t length, const struct json_field *fie
         if (!json_is_object(object)) {
                 (void)snprintf(message, JSON_MESSAGE_SIZE, "not an object");
         } else if (!json_read(object, fields, target, &field)) {
-                (void)snprintf(message, JSON_MESSAGE_SIZE, "missing, unknown or ill-typed member");
+                (void)snprintf(message, JSON_MESSAGE_SIZE,
+                               "member %.40s is missing, unknown or of a wrong type", field);
         } else {
                 *ret_message = object;
                 return true;
@@ -39,7 +40,7 @@ bool varlink_call_parse(const char *frame, size_t length, struct varlink_call *r
                 {"more", JSON_BOOL, FIELD(call.more), false, 0},
                 {"oneway", JSON_BOOL, FIELD(call.oneway), false, 0},
                 {"upgrade", JSON_BOOL, FIELD(upgrade), false, 0},
-                {NULL},
+                {.name = NULL},
         };
 #undef FIELD
 
@@ -73,7 +74,7 @@ bool varlink_reply_parse(const char *frame, size_t length, struct varlink_reply 
                 {"parameters", JSON_OBJECT, offsetof(struct varlink_reply, parameters), false, 0},
                 {"error", JSON_STRING, offsetof(struct varlink_reply, error), false, 0},
                 {"continues", JSON_BOOL, offsetof(struct varlink_reply, continues), false, 0},
-                {NULL},
+                {.name = NULL},
         };
 
         if (!parse(frame, length, fields, &reply, &reply.message, message))
