@@ -105,8 +105,9 @@ int ledger_sqlite_close(struct ledger_sqlite *ledger)
                 return 0;
         writer_stop(&ledger->writer);
         lost = atomic_load(&ledger->writer.lost);
-        /* In doubt: not a byte more. Else all goes into the file; if that fails, the WAL has it. */
-        if (!atomic_load(&ledger->writer.doubtful)) {
+        /* In doubt, or not where it was: not a byte more. Else all goes into the file; if that fails, the WAL
+         * has it. */
+        if (!atomic_load(&ledger->writer.doubtful) && place_is_intact(&ledger->place)) {
                 (void)store_settle(ledger->store);
                 (void)store_checkpoint(ledger->store);
         }

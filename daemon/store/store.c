@@ -274,12 +274,22 @@ int store_settle(struct store *store)
         return r;
 }
 
-/* Some errors have rolled back already; then this one says so, and that is fine. */
 void store_rollback(struct store *store)
 {
+        const int64_t grant = store->next.grant;
+
+        /* Some errors have rolled back already. */
         if (!sqlite3_get_autocommit(store->sqlite.db))
                 (void)sqlite3_step(store->rollback);
         (void)sqlite3_reset(store->rollback);
+        store->next = store->saved;
+        store->next.grant = grant; /* may have been used without a trace; and saved is ahead of it */
+}
+
+int store_restart(struct store *store)
+{
+        store_rollback(store);
+        return load_numbers(store) ? store_outcome(store) : take_reserve(store);
 }
 
 void store_note_grant(struct store *store, int64_t grant)

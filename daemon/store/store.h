@@ -8,7 +8,8 @@
  *
  *      store_open_memory(&store);
  *      store_begin(store); ledger_apply(store, change); ... store_commit(store);
- *      ledger_load_from(store, each, owner, &next);          after a "crash": what had been committed
+ *      store_restart(store); ledger_load_from(store, each, owner, &next);      a crash: only what was
+ * committed
  *
  * Numbers of grants are saved with a reserve, because a slot granted and freed at once never reaches the
  * disk.
@@ -47,6 +48,8 @@ DEFINE_CLEANUP(struct store *, store_free)
 int store_begin(struct store *store) MUST_CHECK;
 int store_commit(struct store *store) MUST_CHECK;
 void store_rollback(struct store *store);
+/* As if the process had died and the next one had opened the file. 0 or STORE_E_*. */
+int store_restart(struct store *store);
 
 /* The meaning of the last error of the connection, outside of COMMIT: STORE_E_*. */
 int store_outcome(const struct store *store);
