@@ -56,8 +56,8 @@ enum pg_question {
 enum pg_identify_column {
         PG_IDENTIFY_SYSTEM_IDENTIFIER, /* pg_control_system() */
         PG_IDENTIFY_STARTED_USEC,      /* postmaster start, server's clock, microseconds since 1970 */
-        PG_IDENTIFY_UPTIME_USEC,       /* server's now - postmaster start */
-        PG_IDENTIFY_ADDRESS,           /* what this server listens on: port and socket directories */
+        PG_IDENTIFY_UPTIME_USEC,       /* how old a session can be: since the start, or since a crash ended them all */
+        PG_IDENTIFY_ADDRESS,           /* port, what it listens on, timeline; the same by socket and by TCP */
         PG_IDENTIFY_DATABASE_OID,
         PG_IDENTIFY_IN_RECOVERY,       /* t: hot standby */
         PG_IDENTIFY_READ_ONLY,         /* default_transaction_read_only */

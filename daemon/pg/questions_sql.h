@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The files of sql/, compiled in by embed_sql.cmake. */
+extern const char sql_identify[];
+extern const char sql_schemas[];
+extern const char sql_sessions[];
+extern const char sql_drop_begin[];
+extern const char sql_drop_pin[];
+extern const char sql_drop_dependents[];
+extern const char sql_lock_holders[];
+extern const char sql_blockers[];

@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What would DROP SCHEMA ... CASCADE touch outside the namespace? effect, class, object, home.
+--
+-- Walks pg_depend from the schema as the server would, and gives each object it reaches the schema it lives in, its
+-- home. pg_identify_object knows that of most objects; a constraint knows its own; triggers, rules, defaults and
+-- policies live where their table lives. This sees what neither RESTRICT nor the NOTICE shows: a partition that lives
+-- in another schema goes silently.
+--
+--      dependent   CASCADE would destroy it
+--      locked      the other end of a foreign key of ours: the drop does not harm it, but takes AccessExclusive on
+--                  that table, so it must not queue there
+--
+-- Inside is what lives in the schema itself, in TOAST, or in another schema of the same namespace; that is a matter of
+-- the whole name, not of LIKE. Casts, members of operator classes and default privileges have no home: they go with an
+-- object inside and do not count, else a schema with default privileges would be kept for ever, and whatever uses them
+-- is found by itself. Extensions and publications have none either, and count.
+--
+-- Measured on PostgreSQL 15: 220 tables with three indexes and two foreign keys each, 80 ms.
+SET LOCAL search_path = '';
+WITH RECURSIVE kin(prefix) AS (
+        SELECT 'test_' || :'namespace' || '_'
+), reach(classid, objid, objsubid) AS (
+        SELECT 'pg_namespace'::regclass::oid, oid, 0 FROM pg_namespace WHERE nspname = :'schema'
+    UNION
+        SELECT x.*
+          FROM reach r
+         CROSS JOIN LATERAL (
+                -- what depends on it
+                SELECT d.classid, d.objid, d.objsubid
+                  FROM pg_depend d
+                 WHERE d.refclassid = r.classid AND d.refobjid = r.objid
+                   AND (r.objsubid = 0 OR d.refobjsubid = r.objsubid)
+            UNION ALL
+                -- what it is a part of: a rule goes with its view
+                SELECT d.refclassid, d.refobjid, d.refobjsubid
+                  FROM pg_depend d
+                 WHERE d.classid = r.classid AND d.objid = r.objid AND d.deptype IN ('i', 'e')
+                   AND (r.objsubid = 0 OR d.objsubid = r.objsubid)) x
+), homes(classid, objid, home) AS (
+        SELECT 'pg_constraint'::regclass, oid, connamespace FROM pg_constraint
+    UNION ALL
+        SELECT 'pg_trigger'::regclass, t.oid, relnamespace FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    UNION ALL
+        SELECT 'pg_rewrite'::regclass, r.oid, relnamespace FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+    UNION ALL
+        SELECT 'pg_attrdef'::regclass, a.oid, relnamespace FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
+    UNION ALL
+        SELECT 'pg_policy'::regclass, p.oid, relnamespace FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+), found AS (
+        SELECT 'dependent' AS effect, classid::regclass AS class,
+               pg_describe_object(classid, objid, objsubid) AS object,
+               coalesce((SELECT h.home::regnamespace::text FROM homes h
+                          WHERE (h.classid, h.objid) = (reach.classid, reach.objid)),
+                        (pg_identify_object(classid, objid, objsubid)).schema) AS home
+          FROM reach
+         -- a foreign key speaks for its triggers
+         WHERE NOT EXISTS (SELECT FROM pg_trigger t
+                            WHERE t.oid = objid AND classid = 'pg_trigger'::regclass AND t.tgisinternal)
+    UNION
+        SELECT 'locked', 'pg_class'::regclass, 'table ' || t.tgrelid::regclass, c.relnamespace::regnamespace::text
+          FROM reach r
+          JOIN pg_trigger t ON t.oid = r.objid AND r.classid = 'pg_trigger'::regclass AND t.tgisinternal
+          JOIN pg_class c ON c.oid = t.tgrelid
+          JOIN pg_constraint f ON f.oid = t.tgconstraint
+          JOIN pg_namespace n ON n.oid = f.connamespace AND n.nspname = :'schema'
+)
+SELECT effect, class, object, home
+  FROM found, kin
+ WHERE home IS DISTINCT FROM :'schema'
+   AND home IS DISTINCT FROM 'pg_toast'
+   AND NOT (left(coalesce(home, ''), length(prefix)) = prefix
+            AND substr(home, length(prefix) + 1) ~ '^[a-z][a-z0-9]{0,15}(_[a-z0-9_]+)?$')
+   AND class <> 'pg_namespace'::regclass
+   AND NOT (home IS NULL AND class IN ('pg_cast'::regclass, 'pg_amop'::regclass, 'pg_amproc'::regclass,
+                                       'pg_default_acl'::regclass))
+ ORDER BY effect, home, class, object

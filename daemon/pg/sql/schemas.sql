@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Every schema that could be anybody's: name, oid, owner, may_drop.
+--
+-- Owning the database is not enough to drop a schema: the privileges of its owner are.
+SET LOCAL search_path = '';
+SELECT nspname, oid, pg_get_userbyid(nspowner), pg_has_role(current_user, nspowner, 'USAGE')
+  FROM pg_namespace
+ WHERE left(nspname, 3) <> 'pg_' AND nspname <> 'information_schema'
+ ORDER BY nspname
