@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The configuration: one table of options (config_options.c) gives the names, the defaults, the checks and
+ * berthd --help-config; the file reader (config.c) gives every error its file and line.
+ *
+ *      /etc/berth/berth.conf, then conf.d/ *.conf beside it in order of name; a later file overrides an
+ * earlier one user instance: $XDG_CONFIG_HOME/berth/berth.conf
+ */
+
+#include "core/settings.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct config {
+        struct settings settings;
+        char *socket;
+        char *state_dir;
+        char *operator_group; /* "": none */
+        char *namespace_env;  /* names of environment variables, separated by blanks */
+        char *password_credential;
+        unsigned max_connections;
+        unsigned max_connections_per_uid;
+};
+
+/*
+ * path NULL: the default, which need not exist; a file that was named must. user: the instance of one user.
+ * NULL: *ret_errors has one line "file:line: message" for each thing that is wrong; the caller frees it.
+ */
+struct config *config_load(const char *path, bool user, char **ret_errors);
+struct config *config_free(struct config *config);
+
+static inline void config_freep(struct config **config)
+{
+        config_free(*config);
+}
+
+/* What a running daemon cannot take over from a new file; NULL: nothing. */
+const char *config_needs_restart(const struct config *old, const struct config *new);
+void config_print_help(FILE *out);

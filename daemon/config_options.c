@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+#include "config_options.h"
+
+#include "pg/check.h"
+#include "proto/protocol.h"
+#include "util/alloc.h"
+#include "util/cleanup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DATABASE_NAME_MAX 63
+#define NAME_CHARACTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+
+#define SECOND USEC_PER_SEC
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+
+struct option;
+
+typedef bool parse_fn(const struct option *option, const char *value, void *field, char **ret_message);
+
+struct option {
+        const char *name;
+        parse_fn *parse;
+        const char *standard; /* the default, as it would be written */
+        const char *help;
+        size_t offset; /* in struct config */
+        uint64_t least, most;
+};
+
+/* ---- values ---- */
+
+static bool parse_count(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        unsigned long long number;
+        char *end;
+
+        errno = 0;
+        number = strtoull(value, &end, 10);
+        if (!isdigit((unsigned char)*value) || *end || errno || number < option->least ||
+            number > option->most) {
+                *ret_message =
+                        alloc_printf("%s: \"%s\" is no number from %llu to %llu", option->name, value,
+                                     (unsigned long long)option->least, (unsigned long long)option->most);
+                return false;
+        }
+        *(unsigned *)field = (unsigned)number;
+        return true;
+}
+
+static const struct {
+        const char *suffix;
+        uint64_t usec;
+} units[] = {
+        {"ms", USEC_PER_MSEC}, {"s", SECOND}, {"min", 60 * SECOND}, {"h", HOUR}, {"d", DAY},
+};
+
+static bool read_duration(const char *value, uint64_t *ret)
+{
+        unsigned long long number;
+        char *end;
+
+        errno = 0;
+        number = strtoull(value, &end, 10);
+        if (!isdigit((unsigned char)*value) || errno)
+                return false;
+        for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+                if (strcmp(end, units[i].suffix) == 0)
+                        return !__builtin_mul_overflow((uint64_t)number, units[i].usec, ret);
+        return false;
+}
+
+/* "30s", in the largest unit that is exact. */
+static char *print_duration(uint64_t usec)
+{
+        for (size_t i = sizeof(units) / sizeof(*units) - 1; i > 0; i--)
+                if (usec >= units[i].usec && usec % units[i].usec == 0)
+                        return alloc_printf("%llu%s", (unsigned long long)(usec / units[i].usec),
+                                            units[i].suffix);
+        return alloc_printf("%llums", (unsigned long long)(usec / USEC_PER_MSEC));
+}
+
+static bool parse_duration(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        _cleanup_free_ char *least = print_duration(option->least), *most = print_duration(option->most);
+        uint64_t usec;
+
+        if (!read_duration(value, &usec)) {
+                *ret_message = alloc_printf("%s: \"%s\" is no time; write 500ms, 30s, 5min, 12h or 30d",
+                                            option->name, value);
+                return false;
+        }
+        if (usec < option->least || usec > option->most) {
+                *ret_message =
+                        alloc_printf("%s: %s is not between %s and %s", option->name, value, least, most);
+                return false;
+        }
+        *(uint64_t *)field = usec;
+        return true;
+}
+
+static bool parse_switch(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
+                *ret_message = alloc_printf("%s: \"%s\" is neither on nor off", option->name, value);
+                return false;
+        }
+        *(bool *)field = strcmp(value, "on") == 0;
+        return true;
+}
+
+static void replace(void *field, const char *value)
+{
+        char **text = field;
+
+        free(*text);
+        *text = alloc_string(value);
+}
+
+static bool parse_path(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        if (*value != '/') {
+                *ret_message = alloc_printf("%s: \"%s\" is no absolute path", option->name, value);
+                return false;
+        }
+        replace(field, value);
+        return true;
+}
+
+static bool parse_socket(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        if (strlen(value) > BERTH_SOCKET_PATH_MAX) {
+                *ret_message = alloc_printf("%s: the path has %zu bytes, the limit is %d", option->name,
+                                            strlen(value), BERTH_SOCKET_PATH_MAX);
+                return false;
+        }
+        return parse_path(option, value, field, ret_message);
+}
+
+static bool parse_group(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        if (*value && !getgrnam(value)) {
+                *ret_message = alloc_printf("%s: there is no group \"%s\"", option->name, value);
+                return false;
+        }
+        replace(field, value);
+        return true;
+}
+
+/* A file's name in $CREDENTIALS_DIRECTORY: no path leads out of there. */
+static bool parse_credential(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        if (value[strspn(value, NAME_CHARACTERS)] || *value == '.') {
+                *ret_message = alloc_printf("%s: \"%s\" is no name of a credential", option->name, value);
+                return false;
+        }
+        replace(field, value);
+        return true;
+}
+
+static bool is_variable(const char *name, size_t length)
+{
+        if (length == 0 || isdigit((unsigned char)*name))
+                return false;
+        for (size_t i = 0; i < length; i++)
+                if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+                        return false;
+        return true;
+}
+
+static bool parse_variables(const struct option *option, const char *value, void *field, char **ret_message)
+{
+        for (const char *at = value + strspn(value, " \t"); *at; at += strspn(at, " \t")) {
+                size_t length = strcspn(at, " \t");
+
+                if (!is_variable(at, length)) {
+                        *ret_message = alloc_printf("%s: \"%.*s\" is no name of an environment variable",
+                                                    option->name, (int)length, at);
+                        return false;
+                }
+                at += length;
+        }
+        replace(field, value);
+        return true;
+}
+
+/* ---- the table ---- */
+
+#define FIELD(member)              offsetof(struct config, member), 0, 0
+#define RANGE(member, least, most) offsetof(struct config, member), least, most
+
+static const struct option options[] = {
+        {"socket", parse_socket, BERTH_SYSTEM_SOCKET,
+         "Where clients connect, unless systemd hands the socket over. Of a user's own instance: "
+         "$XDG_RUNTIME_DIR/" BERTH_SOCKET_NAME ".",
+         FIELD(socket)},
+        {"state_dir", parse_path, "/var/lib/berth",
+         "Where the ledger is. Of a user's own instance: ${XDG_STATE_HOME:-~/.local/state}/berth.",
+         FIELD(state_dir)},
+        {"operator_group", parse_group, "",
+         "Whose members may end and sweep what is another user's, beside root and the daemon's user. Not the "
+         "group "
+         "that may connect.",
+         FIELD(operator_group)},
+        {"ddl_slots", parse_count, "2",
+         "How many schema builds or drops may run at once on one database server.",
+         RANGE(settings.ddl_slots, 1, 64)},
+        {"max_leases", parse_count, "0",
+         "How many leases may be live; later ones wait their turn. 0: no bound.",
+         RANGE(settings.max_leases, 0, 1000000)},
+        {"max_connections", parse_count, "4096", "How many clients may be connected.",
+         RANGE(max_connections, 1, 1000000)},
+        {"max_connections_per_uid", parse_count, "1024", "How many of them may be one user's.",
+         RANGE(max_connections_per_uid, 1, 1000000)},
+        {"connect_timeout", parse_duration, "5s", "How long one database may take to answer.",
+         RANGE(settings.connect_timeout, 10 * USEC_PER_MSEC, HOUR)},
+        {"lock_timeout", parse_duration, "5s",
+         "How long a drop waits for a lock. Above deadlock_timeout (1s), so that autovacuum yields.",
+         RANGE(settings.lock_timeout, 10 * USEC_PER_MSEC, HOUR)},
+        {"statement_timeout", parse_duration, "30s", "How long one drop may take.",
+         RANGE(settings.statement_timeout, 10 * USEC_PER_MSEC, DAY)},
+        {"start_grace", parse_duration, "60s",
+         "How long after a start nothing is swept, and leases without a provable process may come back.",
+         RANGE(settings.start_grace, 0, DAY)},
+        {"unleased_grace", parse_duration, "12h",
+         "How old a schema must be whose namespace the ledger does not know, before it is swept.",
+         RANGE(settings.unleased_grace, 0, 3650 * DAY)},
+        {"keep_for", parse_duration, "24h", "How long schemas stay that were asked to be kept.",
+         RANGE(settings.keep_for, SECOND, 3650 * DAY)},
+        {"sweep_interval", parse_duration, "5min", "How often to sweep when nothing else asks for it.",
+         RANGE(settings.sweep_interval, 100 * USEC_PER_MSEC, 365 * DAY)},
+        {"history", parse_duration, "30d", "How long ended leases, sweeps and events are remembered.",
+         RANGE(settings.history, HOUR, 3650 * DAY)},
+        {"namespace_env", parse_variables, "",
+         "More environment variables that carry the namespace, for suites that read one of their own.",
+         FIELD(namespace_env)},
+        {"password_credential", parse_credential, "pgpass",
+         "Credential (systemd's LoadCredential=) whose first line is the password of databases that name "
+         "none.",
+         FIELD(password_credential)},
+        {"public_watch", parse_switch, "on",
+         "Whether to watch public of the test databases. Accepted, and nothing watches yet: the plugin's "
+         "guard() does, "
+         "suite by suite.",
+         FIELD(settings.public_watch)},
+};
+
+#define N_OPTIONS (sizeof(options) / sizeof(*options))
+
+bool config_set(struct config *config, const char *name, const char *value, char **ret_message)
+{
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                if (strcmp(options[i].name, name) == 0)
+                        return options[i].parse(&options[i], value, (char *)config + options[i].offset,
+                                                ret_message);
+        *ret_message = alloc_printf("there is no option \"%s\"; see berthd --help-config", name);
+        return false;
+}
+
+bool config_set_database(struct config *config, const char *name, const char *conninfo, char **ret_message)
+{
+        struct settings *settings = &config->settings;
+        _cleanup_free_ char *why = NULL;
+        unsigned i = 0;
+
+        if (strlen(name) > DATABASE_NAME_MAX || name[strspn(name, NAME_CHARACTERS)]) {
+                *ret_message = alloc_printf(
+                        "\"%s\" is no name of a database: at most %d of a-z, A-Z, 0-9, _, . and -", name,
+                        DATABASE_NAME_MAX);
+                return false;
+        }
+        if (!*conninfo) {
+                *ret_message = alloc_printf("database %s: an empty connection string", name);
+                return false;
+        }
+        if (!pg_check_conninfo(conninfo, &why)) {
+                *ret_message = alloc_printf("database %s: %s", name, why);
+                return false;
+        }
+        while (i < settings->n_databases && strcmp(settings->databases[i].name, name) != 0)
+                i++;
+        if (i == settings->n_databases) {
+                settings->databases = alloc_array(settings->databases, ++settings->n_databases,
+                                                  sizeof(*settings->databases));
+                settings->databases[i] = (struct database_setting){.name = alloc_string(name)};
+        }
+        free(settings->databases[i].conninfo);
+        settings->databases[i].conninfo = alloc_string(conninfo);
+        return true;
+}
+
+/* ---- a whole configuration ---- */
+
+char *config_user_path(const char *variable, const char *below_home, const char *name)
+{
+        const char *folder = getenv(variable), *home = getenv("HOME");
+
+        if (folder && *folder == '/')
+                return alloc_printf("%s/%s", folder, name);
+        return alloc_printf("%s/%s/%s", home && *home == '/' ? home : "", below_home, name);
+}
+
+static char *user_socket(void)
+{
+        const char *folder = getenv("XDG_RUNTIME_DIR");
+
+        if (folder && *folder == '/')
+                return alloc_printf("%s/" BERTH_SOCKET_NAME, folder);
+        return alloc_printf("/run/user/%u/" BERTH_SOCKET_NAME, (unsigned)geteuid());
+}
+
+struct config *config_new(bool user)
+{
+        struct config *config = NEW(struct config);
+        char *message;
+
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                if (!config_set(config, options[i].name, options[i].standard, &message))
+                        abort(); /* a mistake in the table, found by its test */
+        if (user) {
+                free(config->socket);
+                free(config->state_dir);
+                config->socket = user_socket();
+                config->state_dir = config_user_path("XDG_STATE_HOME", ".local/state", "berth");
+        }
+        return config;
+}
+
+struct config *config_free(struct config *config)
+{
+        if (!config)
+                return NULL;
+        for (unsigned i = 0; i < config->settings.n_databases; i++) {
+                free(config->settings.databases[i].name);
+                free(config->settings.databases[i].conninfo);
+        }
+        free(config->settings.databases);
+        free(config->socket);
+        free(config->state_dir);
+        free(config->operator_group);
+        free(config->namespace_env);
+        free(config->password_credential);
+        free(config);
+        return NULL;
+}
+
+const char *config_needs_restart(const struct config *old, const struct config *new)
+{
+        if (strcmp(old->socket, new->socket) != 0)
+                return "socket";
+        if (strcmp(old->state_dir, new->state_dir) != 0)
+                return "state_dir";
+        return strcmp(old->password_credential, new->password_credential) != 0 ? "password_credential" : NULL;
+}
+
+void config_print_help(FILE *out)
+{
+        (void)fprintf(out, "[berthd]\n");
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                (void)fprintf(out, "; %s\n%s = %s\n\n", options[i].help, options[i].name,
+                              options[i].standard);
+        (void)fprintf(out,
+                      "[databases]\n; name = connection string of libpq, a service name for choice\n"
+                      ";platform = service=test_platform\n;tenant1 = host=/run/postgresql dbname=tenant1\n");
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon.h"
+
+#include "config.h"
+#include "os/env_linux.h"
+#include "os/notify.h"
+#include "pg/connection.h"
+#include "server/listener.h"
+#include "server/server.h"
+#include "server/services.h"
+#include "startup.h"
+#include "store/ledger_sqlite.h"
+#include "util/alloc.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define PRUNE_EVERY_SEC 3600
+/* Within TimeoutStopSec= of the unit; a drop that is cut off is claimed in the ledger, and looked up at the
+ * next start. */
+#define STOP_WAIT_MAX (15 * USEC_PER_SEC)
+
+static const struct timeval status_delay = {.tv_usec = 200000}; /* several changes make one line */
+static const struct timeval stop_look = {.tv_usec = 20000};
+
+struct daemon {
+        struct services services; /* first: what the services' events come back with is this */
+        const struct daemon_options *options;
+        struct config *config;
+        struct settings settings; /* the copy that the services look at: its place never changes */
+        struct event_base *base;
+        struct pg *pg;
+        struct ledger_sqlite *ledger;
+        struct listener listener;
+        struct lease_events lease_events;
+
+        struct event *on_ledger, *on_term, *on_int, *on_hup, *on_status, *on_watchdog, *on_prune,
+                *on_stop_look;
+        char *reload_error;  /* shown until a reload succeeds */
+        uint64_t stop_until; /* boottime; 0: not stopping */
+        int exit_status;
+};
+
+/* ---- status ---- */
+
+static void tell_status(struct daemon *d)
+{
+        unsigned n_leases = leases_n_live(d->services.leases);
+        unsigned n_waiting = leases_n_waiting(d->services.leases) + slots_n_waiting(d->services.slots);
+
+        notify_status("serving %u lease%s, %u waiting%s%s", n_leases, n_leases == 1 ? "" : "s", n_waiting,
+                      d->reload_error ? "; the old configuration is kept: " : "",
+                      d->reload_error ? d->reload_error : "");
+}
+
+static void on_status(int fd, short what, void *owner)
+{
+        (void)fd;
+        (void)what;
+        tell_status(owner);
+}
+
+static void touch_status(struct daemon *d)
+{
+        if (!evtimer_pending(d->on_status, NULL))
+                (void)evtimer_add(d->on_status, &status_delay);
+}
+
+/* ---- one service's news that concern another ---- */
+
+static void on_lease_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
+{
+        services_lease_events.granted(owner, connection, lease, secret);
+        touch_status(owner);
+}
+
+static void on_lease_queued(void *owner, uint64_t connection, unsigned position)
+{
+        services_lease_events.queued(owner, connection, position);
+        touch_status(owner);
+}
+
+static void on_lease_ended(void *owner, const struct lease *lease)
+{
+        static const char *const reasons[] = {
+                [LEASE_CRASHED] = "its lease has crashed",
+                [LEASE_RELEASED] = "its lease was released",
+                [LEASE_REVOKED] = "its lease was revoked",
+        };
+        struct daemon *d = owner;
+
+        slots_lease_ended(d->services.slots, lease->id, lease->state == LEASE_REVOKED, reasons[lease->state]);
+        sweeper_soon(d->services.sweeper);
+        services_lease_events.ended(owner, lease);
+        touch_status(d);
+}
+
+/* ---- the ledger ---- */
+
+static void load_row(void *owner, const struct ledger_change *row)
+{
+        struct daemon *d = owner;
+
+        if (row->kind == LEDGER_SLOT_GRANTED)
+                slots_load(d->services.slots, row);
+        else if (row->kind == LEDGER_CLAIMED || row->kind == LEDGER_SIGHTED || row->kind == LEDGER_SWEPT)
+                sweeper_load(d->services.sweeper, row);
+        else
+                leases_load(d->services.leases, row);
+}
+
+static int load_ledger(struct daemon *d)
+{
+        struct ledger_numbers next;
+
+        if (ledger_sqlite_load(d->ledger, load_row, d, &next)) {
+                log_error("the ledger cannot be read; see the messages above; mend the disk, or restore it");
+                return EX_CONFIG;
+        }
+        leases_loaded(d->services.leases, &next);
+        slots_loaded(d->services.slots, &next);
+        sweeper_loaded(d->services.sweeper, &next);
+        return 0;
+}
+
+static int open_ledger(struct daemon *d)
+{
+        const char *folder = d->config->state_dir;
+        char message[LEDGER_MESSAGE_SIZE];
+        int r;
+
+        r = startup_make_folder(folder, d->options->user ? 0700 : 0755);
+        if (r) {
+                log_error("cannot make the state directory %s; %s; make it, or set state_dir", folder,
+                          strerror(-r));
+                return EX_CONFIG;
+        }
+        r = ledger_sqlite_open(folder, d->options->create_ledger, &d->ledger, message);
+        if (r == 0)
+                return 0;
+        log_error("%s", message);
+        return r == LEDGER_E_LOCKED ? EX_UNAVAILABLE : EX_CONFIG;
+}
+
+static void on_ledger(int fd, short what, void *owner)
+{
+        struct daemon *d = owner;
+
+        (void)fd;
+        (void)what;
+        if (ledger_sqlite_dispatch(d->ledger) == 0)
+                return;
+        /* What the last commit has written nobody knows but the file: a new daemon reads it. */
+        log_error("the ledger is in doubt; this daemon ends, the next one goes on from the file");
+        d->exit_status = EX_SOFTWARE;
+        (void)event_base_loopbreak(d->base);
+}
+
+static void on_prune(int fd, short what, void *owner)
+{
+        struct daemon *d = owner;
+        uint64_t now = env_realtime(d->services.env);
+
+        (void)fd;
+        (void)what;
+        if (now > d->settings.history)
+                ledger_sqlite_prune(d->ledger, now - d->settings.history);
+}
+
+/* ---- configuration ---- */
+
+static void log_lines(const char *lines)
+{
+        for (const char *at = lines; *at; at += strspn(at, "\n")) {
+                size_t length = strcspn(at, "\n");
+
+                log_error("%.*s", (int)length, at);
+                at += length;
+        }
+}
+
+static void override(char **field, const char *value)
+{
+        if (!value)
+                return;
+        free(*field);
+        *field = alloc_string(value);
+}
+
+static struct config *load_config(const struct daemon_options *options, char **ret_errors)
+{
+        struct config *config = config_load(options->config_path, options->user, ret_errors);
+
+        if (config) {
+                override(&config->socket, options->socket);
+                override(&config->state_dir, options->state_dir);
+        }
+        return config;
+}
+
+struct config *daemon_load_config(const struct daemon_options *options)
+{
+        _cleanup_free_ char *errors = NULL;
+        struct config *config = load_config(options, &errors);
+
+        if (!config)
+                log_lines(errors);
+        return config;
+}
+
+static void find_limits(const struct config *config, struct server_limits *ret)
+{
+        ret->max_connections = config->max_connections;
+        ret->max_connections_per_uid = config->max_connections_per_uid;
+        if (startup_find_group(config->operator_group, &ret->operator_gid))
+                log_warning("there is no group %s any more; it has no operators", config->operator_group);
+}
+
+static void apply_config(struct daemon *d, struct config *config)
+{
+        struct config *old = d->config;
+        const char *restart = config_needs_restart(old, config);
+        struct server_limits limits;
+
+        if (restart)
+                log_warning("configuration: %s has changed; that needs a restart", restart);
+        d->config = config;
+        d->settings = config->settings;
+        find_limits(config, &limits);
+        (void)startup_raise_descriptors(config->max_connections);
+        databases_configure(d->services.databases, &d->settings);
+        leases_configure(d->services.leases, &d->settings);
+        slots_configure(d->services.slots, &d->settings);
+        sweeper_configure(d->services.sweeper, &d->settings);
+        server_configure(d->services.server, &limits);
+        databases_identify(d->services.databases);
+        (void)config_free(old);
+        log_info("configuration read again: databases=%u", d->settings.n_databases);
+}
+
+static void on_hup(int fd, short what, void *owner)
+{
+        _cleanup_free_ char *errors = NULL;
+        struct daemon *d = owner;
+        struct config *config;
+
+        (void)fd;
+        (void)what;
+        if (d->stop_until)
+                return;
+        notify_reloading();
+        config = load_config(d->options, &errors);
+        free(d->reload_error);
+        d->reload_error = NULL;
+        if (config) {
+                apply_config(d, config);
+        } else {
+                log_lines(errors);
+                log_error("configuration not replaced: the old one is kept");
+                d->reload_error = alloc_printf("%.*s", (int)strcspn(errors, "\n"), errors);
+        }
+        notify_ready();
+        tell_status(d);
+}
+
+/* ---- stopping ---- */
+
+/* A drop in flight is waited for, but not for ever. */
+static void on_stop_look(int fd, short what, void *owner)
+{
+        struct daemon *d = owner;
+
+        (void)fd;
+        (void)what;
+        if (sweeper_busy(d->services.sweeper) && env_boottime(d->services.env) < d->stop_until)
+                (void)evtimer_add(d->on_stop_look, &stop_look);
+        else
+                (void)event_base_loopbreak(d->base);
+}
+
+static void on_stop(int fd, short what, void *owner)
+{
+        struct daemon *d = owner;
+        uint64_t wait = d->settings.statement_timeout;
+
+        (void)what;
+        if (d->stop_until)
+                return;
+        log_info("stopping: signal=%s leases=%u", strsignal(fd), leases_n_live(d->services.leases));
+        d->stop_until = env_boottime(d->services.env) + (wait < STOP_WAIT_MAX ? wait : STOP_WAIT_MAX);
+        notify_stopping();
+        server_stop(d->services.server);
+        sweeper_stop(d->services.sweeper);
+        on_stop_look(-1, 0, d);
+}
+
+/* ---- starting ---- */
+
+static void on_watchdog(int fd, short what, void *owner)
+{
+        (void)fd;
+        (void)what;
+        (void)owner;
+        notify_watchdog();
+}
+
+static struct event *every(struct daemon *d, event_callback_fn tick, uint64_t usec)
+{
+        struct timeval interval = {.tv_sec = (time_t)(usec / USEC_PER_SEC),
+                                   .tv_usec = (suseconds_t)(usec % USEC_PER_SEC)};
+        struct event *event = event_new(d->base, -1, EV_PERSIST, tick, d);
+
+        if (!event || event_add(event, &interval))
+                alloc_failed();
+        return event;
+}
+
+static struct event *on_signal(struct daemon *d, int number, event_callback_fn caught)
+{
+        struct event *event = evsignal_new(d->base, number, caught, d);
+
+        if (!event || event_add(event, NULL))
+                alloc_failed();
+        return event;
+}
+
+static void make_events(struct daemon *d)
+{
+        uint64_t watchdog = notify_watchdog_interval();
+
+        d->on_term = on_signal(d, SIGTERM, on_stop);
+        d->on_int = on_signal(d, SIGINT, on_stop);
+        d->on_hup = on_signal(d, SIGHUP, on_hup);
+        d->on_ledger = event_new(d->base, ledger_sqlite_fd(d->ledger), EV_READ | EV_PERSIST, on_ledger, d);
+        d->on_status = evtimer_new(d->base, on_status, d);
+        d->on_stop_look = evtimer_new(d->base, on_stop_look, d);
+        if (!d->on_ledger || event_add(d->on_ledger, NULL) || !d->on_status || !d->on_stop_look)
+                alloc_failed();
+        d->on_prune = every(d, on_prune, PRUNE_EVERY_SEC * USEC_PER_SEC);
+        if (watchdog)
+                d->on_watchdog = every(d, on_watchdog, watchdog);
+}
+
+static void make_services(struct daemon *d)
+{
+        struct services *s = &d->services;
+        struct server_limits limits;
+
+        d->lease_events = services_lease_events;
+        d->lease_events.granted = on_lease_granted;
+        d->lease_events.queued = on_lease_queued;
+        d->lease_events.ended = on_lease_ended;
+        s->started_usec = env_realtime(s->env);
+        s->settings = &d->settings;
+        s->ledger = ledger_sqlite_seam(d->ledger);
+        s->databases = databases_new(s->env, d->pg, &d->settings);
+        s->leases = leases_new(s->env, s->ledger, &d->settings, &d->lease_events, s);
+        s->slots = slots_new(s->env, s->ledger, s->databases, &d->settings, &services_slot_events, s);
+        s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
+                                 &services_sweep_events, s);
+        s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
+        find_limits(d->config, &limits);
+        s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
+}
+
+/* libpq takes PG* of the environment as defaults; pg_new has cleared all of them, and this is the only one of
+ * ours. */
+static int offer_password(struct daemon *d)
+{
+        _cleanup_free_ char *password = NULL;
+        int r = startup_read_credential(d->config->password_credential, &password);
+
+        if (r) {
+                log_error("cannot read the credential %s; %s; see LoadCredential= of the unit",
+                          d->config->password_credential, strerror(-r));
+                return EX_CONFIG;
+        }
+        if (password && setenv("PGPASSWORD", password, 1))
+                return EX_OSERR;
+        return 0;
+}
+
+static int make_seams(struct daemon *d)
+{
+        int r;
+
+        d->base = event_base_new();
+        if (!d->base)
+                return EX_OSERR;
+        r = pg_new(d->base, d->options->user ? "user" : "system", &d->pg);
+        if (r == 0)
+                r = env_linux_new(d->base, &d->services.env);
+        if (r) {
+                log_error("cannot start; %s; see the unit's sandbox (ProcSubset=) and LimitNOFILE=",
+                          strerror(-r));
+                return EX_OSERR;
+        }
+        r = offer_password(d);
+        return r ? r : open_ledger(d);
+}
+
+static int listen_somewhere(struct daemon *d)
+{
+        _cleanup_free_ char *message = NULL;
+        int fd = notify_listen_fd(), r;
+
+        if (fd >= 0) {
+                server_listen(d->services.server, fd);
+                return 0;
+        }
+        if (fd != -ENOENT) {
+                log_error("cannot use the socket that was handed over; %s; see the .socket unit",
+                          strerror(-fd));
+                return EX_CONFIG;
+        }
+        r = listener_open(&d->listener, d->config->socket, d->options->user, &message);
+        if (r) {
+                log_error("%s", message);
+                return r == -EADDRINUSE ? EX_UNAVAILABLE : EX_CONFIG;
+        }
+        server_listen(d->services.server, d->listener.fd);
+        return 0;
+}
+
+static int start(struct daemon *d)
+{
+        int r = make_seams(d);
+
+        if (r)
+                return r;
+        make_services(d);
+        r = load_ledger(d);
+        if (r)
+                return r;
+        make_events(d);
+        databases_identify(d->services.databases);
+        r = listen_somewhere(d);
+        if (r)
+                return r;
+        notify_ready();
+        tell_status(d);
+        on_prune(-1, 0, d);
+        log_info("serving: version=%s socket=%s state_dir=%s databases=%u leases=%u", BERTH_VERSION,
+                 d->listener.path ? d->listener.path : "inherited", d->config->state_dir,
+                 d->settings.n_databases, leases_n_live(d->services.leases));
+        return 0;
+}
+
+/* ---- ending ---- */
+
+static void free_events(struct daemon *d)
+{
+        struct event *events[] = {d->on_ledger, d->on_term,     d->on_int,   d->on_hup,
+                                  d->on_status, d->on_watchdog, d->on_prune, d->on_stop_look};
+
+        for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+                if (events[i])
+                        event_free(events[i]);
+}
+
+/* Users before what they use; nobody is told that anything ended, since nothing did. */
+static void done(struct daemon *d)
+{
+        struct services *s = &d->services;
+
+        listener_remove(&d->listener);
+        s->server = server_free(s->server);
+        s->locks = locks_free(s->locks);
+        s->sweeper = sweeper_free(s->sweeper);
+        s->slots = slots_free(s->slots);
+        s->leases = leases_free(s->leases);
+        s->databases = databases_free(s->databases);
+        free_events(d);
+        if (ledger_sqlite_close(d->ledger))
+                log_error("the ledger could not be written at the end; the next start will find members that "
+                          "have left");
+        d->pg = pg_free(d->pg);
+        s->env = env_linux_free(s->env);
+        if (d->base)
+                event_base_free(d->base);
+        free(d->reload_error);
+        (void)config_free(d->config);
+}
+
+int daemon_run(const struct daemon_options *options, struct config *config)
+{
+        struct daemon d = {
+                .options = options,
+                .config = config,
+                .settings = config->settings,
+                .listener = {.fd = -1, .lock_fd = -1},
+        };
+        int r;
+
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)startup_raise_descriptors(config->max_connections);
+        r = start(&d);
+        if (r == 0) {
+                (void)event_base_dispatch(d.base);
+                r = d.exit_status;
+        }
+        done(&d);
+        if (r == 0)
+                log_info("stopped");
+        return r;
+}

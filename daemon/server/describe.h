@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What leases, slots and processes look like on the wire; the types of the .varlink files. The caller owns
+ * results. */
+
+#include "proto/json.h"
+#include "server/services.h"
+
+struct cJSON *describe_process(const struct process_id *process); /* ProcessId; NULL without identity */
+struct cJSON *describe_lease_holder(struct services *services, const struct lease *lease); /* Holder */
+struct cJSON *describe_lease_holders(struct services *services);                  /* []Holder: the oldest */
+struct cJSON *describe_slot_holders(struct services *services, unsigned cluster); /* []Holder */
+struct cJSON *describe_lease_context(struct services *services, const struct lease *lease); /* LeaseContext */
+struct cJSON *describe_lease_runtime(struct services *services, const struct lease *lease); /* LeaseRuntime */
+struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use);     /* SlotUse */
+
+/* Adds only what is there. */
+void describe_add_time(struct cJSON *object, const char *name, int64_t time); /* < 0: unknown */

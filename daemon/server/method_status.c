@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/describe.h"
+#include "server/methods.h"
+
+struct uses {
+        struct services *services;
+        struct cJSON *holders, *waiters;
+};
+
+static void add_use(void *owner, const struct slot_use *use, unsigned position)
+{
+        struct uses *uses = owner;
+
+        (void)position;
+        json_append(use->grant ? uses->holders : uses->waiters, describe_slot_use(uses->services, use));
+}
+
+static struct cJSON *names_of(struct services *services, unsigned cluster)
+{
+        struct cJSON *names = json_array();
+
+        for (unsigned i = 0; i < databases_count(services->databases); i++) {
+                const struct database *database = databases_at(services->databases, i);
+
+                if (cluster && database->cluster == cluster)
+                        json_append_string(names, database->name);
+        }
+        return names;
+}
+
+static struct cJSON *describe_cluster(struct services *services, unsigned id)
+{
+        const struct cluster *cluster = databases_cluster(services->databases, id);
+        struct uses uses = {.services = services, .holders = json_array(), .waiters = json_array()};
+        struct cJSON *object = json_object();
+
+        slots_each(services->slots, id, add_use, &uses);
+        json_add_string(object, "systemIdentifier", cluster ? cluster->system_identifier : "");
+        json_add(object, "databases", names_of(services, id));
+        json_add_integer(object, "slots", services->settings->ddl_slots);
+        json_add(object, "holders", uses.holders);
+        json_add(object, "waiters", uses.waiters);
+        if (cluster && cluster->lock_table > 0)
+                json_add_integer(object, "lockTable", cluster->lock_table);
+        return object;
+}
+
+static struct cJSON *describe_clusters(struct services *services)
+{
+        struct cJSON *clusters = json_array();
+
+        for (unsigned id = 1; id <= databases_n_clusters(services->databases); id++)
+                json_append(clusters, describe_cluster(services, id));
+        /* Without a configured database all slots are of one cluster that nobody has told us about. */
+        if (databases_count(services->databases) == 0)
+                json_append(clusters, describe_cluster(services, 0));
+        return clusters;
+}
+
+static struct cJSON *describe_databases(struct services *services)
+{
+        struct cJSON *databases = json_array();
+
+        for (unsigned i = 0; i < databases_count(services->databases); i++) {
+                const struct database *database = databases_at(services->databases, i);
+                struct cJSON *object = json_object();
+
+                json_add_string(object, "name", database->name);
+                json_add_bool(object, "reachable", database->reachable);
+                if (database->since_usec)
+                        json_add_integer(object, "sinceUSec", (int64_t)database->since_usec);
+                json_add_string(object, "sqlState", database->sqlstate[0] ? database->sqlstate : NULL);
+                json_add_string(object, "message", database->asked ? database->message : "not asked yet");
+                json_append(databases, object);
+        }
+        return databases;
+}
+
+struct outcome *method_get_status(struct call *call, struct services *services)
+{
+        static const struct json_field fields[] = {{NULL}};
+        const struct sweep_result *last = sweeper_last(services->sweeper);
+        struct cJSON *parameters;
+        char nothing;
+
+        if (!call_read(call, fields, &nothing))
+                return call_fail_parameter(call, NULL);
+        parameters = json_object();
+        json_add_string(parameters, "version", BERTH_VERSION);
+        json_add_integer(parameters, "startedUSec", (int64_t)services->started_usec);
+        json_add_integer(parameters, "leases", leases_n_live(services->leases));
+        json_add_integer(parameters, "queued",
+                         leases_n_waiting(services->leases) + slots_n_waiting(services->slots));
+        json_add(parameters, "clusters", describe_clusters(services));
+        json_add(parameters, "databases", describe_databases(services));
+        json_add_bool(parameters, "activeDetectionComplete", last && last->complete);
+        if (last)
+                json_add(parameters, "lastSweep", sweep_result_json(last));
+        return call_reply(call, parameters);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/methods.h"
+
+#include "proto/protocol.h"
+
+#define LEASE(name)   BERTH_INTERFACE_LEASE "." name
+#define MANAGE(name)  BERTH_INTERFACE_MANAGE "." name
+#define SERVICE(name) BERTH_INTERFACE_SERVICE "." name
+
+/* The busiest first. tests/lint compares the names with the .varlink files. */
+const struct method services_methods[] = {
+        {LEASE("AcquireSlot"), method_acquire_slot, METHOD_HOLDS},
+        {LEASE("ReleaseSlot"), method_release_slot, METHOD_HOLDS},
+        {LEASE("Acquire"), method_acquire, METHOD_HOLDS},
+        {LEASE("Attach"), method_attach, METHOD_HOLDS},
+        {LEASE("Release"), method_release, METHOD_HOLDS},
+        {MANAGE("GetStatus"), method_get_status, 0},
+        {MANAGE("ListLeases"), method_list_leases, METHOD_NEEDS_MORE},
+        {MANAGE("ListLocks"), method_list_locks, METHOD_NEEDS_MORE},
+        {MANAGE("Sweep"), method_sweep, METHOD_HOLDS},
+        {MANAGE("Revoke"), method_revoke, 0},
+        {MANAGE("Keep"), method_keep, 0},
+        {MANAGE("GetHistory"), method_get_history, METHOD_NEEDS_MORE},
+        {SERVICE("GetInfo"), method_get_info, 0},
+        {SERVICE("GetInterfaceDescription"), method_get_interface_description, 0},
+        {NULL, NULL, 0},
+};
+
+void services_connection_closed(struct services *services, uint64_t connection)
+{
+        slots_connection_closed(services->slots, connection);
+        leases_connection_closed(services->leases, connection);
+        sweeper_forget_caller(services->sweeper, connection);
+        locks_forget_caller(services->locks, connection);
+}
+
+const char *method_missing_half(const char *namespace, const char *secret)
+{
+        if (namespace && !secret)
+                return "secret";
+        return secret && !namespace ? "namespace" : NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The socket: who is connected, and what each may do at once. It knows nothing of leases; the methods do, and
+ * they come as a table.
+ *
+ * A connection is known to everybody else by its number, never by a pointer: whoever waits keeps the number
+ * and looks it up again. Connections are freed at the end of the loop's turn, never in the middle of one of
+ * their own callbacks.
+ */
+
+#include "server/method.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct event_base;
+struct services;
+struct server;
+
+struct server_limits {
+        unsigned max_connections;
+        unsigned max_connections_per_uid;
+        gid_t operator_gid; /* (gid_t)-1: no such group */
+};
+
+/* A connection has gone, or is about to: its number will not be found any more. */
+typedef void server_closed_fn(struct services *services, uint64_t connection);
+
+struct server *server_new(struct event_base *base, const struct method *methods, struct services *services,
+                          const struct server_limits *limits, server_closed_fn *closed);
+/* Closes what is left, and tells nobody: what was held stays held in the ledger. */
+struct server *server_free(struct server *server);
+void server_configure(struct server *server, const struct server_limits *limits);
+
+/* Serves a listening socket, which it closes at the end. */
+void server_listen(struct server *server, int fd);
+/* A connected socket, as if it had been accepted. Takes fd. */
+void server_accept(struct server *server, int fd);
+
+/* No new connection, no new call; calls that wait for something are closed without a reply. */
+void server_stop(struct server *server);
+unsigned server_n_connections(const struct server *server);

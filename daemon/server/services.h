@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the methods work with, filled by daemon.c. The services' events come back with a pointer to it as
+ * their owner: the tables below answer the calls that wait for them.
+ */
+
+#include "core/settings.h"
+#include "seam/env.h"
+#include "seam/ledger.h"
+#include "server/method.h"
+#include "service/databases.h"
+#include "service/leases.h"
+#include "service/locks.h"
+#include "service/slots.h"
+#include "service/sweep.h"
+
+struct server;
+
+struct services {
+        struct env *env;
+        struct ledger *ledger;
+        struct databases *databases;
+        struct leases *leases;
+        struct slots *slots;
+        struct sweeper *sweeper;
+        struct locks *locks;
+        struct server *server;
+        const struct settings *settings;
+        uint64_t started_usec; /* real time */
+};
+
+extern const struct method services_methods[];
+extern const struct lease_events services_lease_events;
+extern const struct slot_events services_slot_events;
+extern const struct sweep_events services_sweep_events;
+void services_lock_found(void *owner, uint64_t caller, const struct lock_pair *pair, const char *database,
+                         const char *error);
+/* For server_new: nothing of this connection is waited for any more. */
+void services_connection_closed(struct services *services, uint64_t connection);
