@@ -87,13 +87,16 @@ static void change(struct drop *drop, enum ledger_change_kind kind, ledger_done_
 /* A drop whose outcome is unknown keeps its claim: nobody is granted the name before the next look. */
 static void settle(struct drop *drop)
 {
+        const struct drop_outcome outcome = drop->outcome;
+
         if (drop->claimed && drop->outcome.verdict != SWEEP_UNKNOWN) {
                 leases_unclaim(drop->tools.leases, drop->schema->parsed.namespace);
                 change(drop, LEDGER_UNCLAIMED, NULL);
         }
         if (drop->slot_asked)
                 slots_done_for_sweep(drop->tools.slots, (uint64_t)drop->sweep);
-        drop->done(drop->owner, &drop->outcome);
+        drop->outcome.detail = NULL; /* the receiver's now; and it frees the drop */
+        drop->done(drop->owner, &outcome);
 }
 
 static void set_outcome(struct drop *drop, enum sweep_verdict verdict, enum drop_reason reason,
@@ -443,6 +446,7 @@ struct drop *drop_free(struct drop *drop)
                 return NULL;
         drop->tools.pg->ops->close(drop->aftermath);
         drop->tools.env->ops->timer_free(drop->timer);
+        free(drop->outcome.detail);
         free(drop);
         return NULL;
 }
