@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""Which namespace a pytest process works in. One function per situation; resolve() picks the first that fits.
+
+    exported with its secret    attach as controller      refused: somebody is, take a lease of our own
+                                                          unknown: stale, take a fresh lease
+    forced                      acquire that name
+    exported without a secret   acquire it if a living ancestor made it, else it is stale
+    nothing exported            acquire a fresh one
+    no daemon                   `auto`: a local token, `require`: an error
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from . import _names, _process
+from ._client import ANSWER_TIMEOUT, LEASE, MANAGE, Connection, find_socket
+from ._errors import BadName, BerthError, DaemonUnavailable, RemoteError, describe_process
+from ._hold import Hold, retry
+
+ENV_NAMESPACE = "BERTH_NAMESPACE"
+ENV_SECRET = "BERTH_LEASE"
+ENV_SOCKET = "BERTH_SOCKET"
+ENV_FORCE = "BERTH_NAMESPACE_FORCE"
+ENV_CONTROLLER_PID = "BERTH_CONTROLLER_PID"
+ENV_RUNNER_PID = "BERTH_RUNNER_PID"
+
+# An exported lease means that there was a daemon a moment ago: it may be restarting.
+_PATIENCE = 1.5
+# A runner makes its token right after its own start. A shell that made one later is not a runner.
+_TOKEN_DELAY_MAX = 10.0
+_CLOCK_SLACK = 2.0
+_FORCED_TIMEOUT = 60.0  # a drop of the earlier lease's schemas may be under way
+_LABEL_MAX = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    mode: str = "auto"  # auto, require, off
+    socket: Optional[str] = None
+    forced: Optional[str] = None  # by option
+    aliases: Tuple[str, ...] = ()  # further names of BERTH_NAMESPACE
+    extra_path: Tuple[str, ...] = ()
+    guard: str = "error"  # error, warn, off
+    slot_timeout: float = 600.0
+    keep: bool = False
+    label: str = ""
+
+
+@dataclass
+class Run:
+    """What this process knows about its run."""
+
+    namespace: str
+    source: str  # for the header: where the namespace came from
+    settings: Settings
+    worker: str = "gw0"
+    socket: Optional[str] = None
+    secret: Optional[str] = None
+    own: bool = False  # we acquired the lease, so we release it
+    placeholder: bool = False  # nothing is going to be run
+    warning: Optional[str] = None
+    lifeline: Optional[Hold] = None
+    pid: int = field(default_factory=os.getpid)
+
+    @property
+    def leased(self) -> bool:
+        return self.secret is not None
+
+    @property
+    def header(self) -> str:
+        return "berth: off" if self.settings.mode == "off" else f"berth: {self.namespace} ({self.source})"
+
+
+class Refused(BerthError):
+    """The run must not start: a usage error."""
+
+
+Queued = Optional[Callable[[Dict[str, Any]], None]]
+
+
+def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False, queued: Queued = None) -> Run:
+    """For a controller, or a pytest without xdist. Nested: another pytest of this very process has a namespace."""
+    if settings.mode == "off":
+        return _local(settings, "off")
+    exported = _exported(settings, environ)
+    forced = _forced(settings, environ, exported)
+    try:
+        if forced:
+            return _acquire(settings, queued, forced, "forced")
+        if not exported:
+            return _acquire(settings, queued, None, "new lease")
+        secret = environ.get(ENV_SECRET)
+        if secret and exported == environ.get(ENV_NAMESPACE):
+            return retry(lambda: _attach(settings, queued, exported, secret), _PATIENCE)
+        return _from_foreign_runner(settings, environ, queued, exported, nested)
+    except DaemonUnavailable as e:
+        return _without_daemon(settings, e)
+    except RemoteError as e:
+        raise Refused(e.message, e.fix, e.error) from e
+
+
+def placeholder(settings: Settings) -> Run:
+    """For --collect-only and the like: names, but nothing behind them."""
+    run = _local(settings, "not leased")
+    run.placeholder = True
+    return run
+
+
+def of_worker(settings: Settings, worker: str, namespace: str, socket: Optional[str], secret: Optional[str]) -> Run:
+    """What the controller has told an xdist worker."""
+    _names.check_worker(worker)
+    return Run(_names.check_namespace(namespace), "from the controller", settings, worker, socket, secret)
+
+
+def attach_worker(run: Run) -> None:
+    """A worker's own lifeline. An unreachable daemon is the thread's to find again, and no failure."""
+    if not run.leased or not run.socket:
+        return
+    run.lifeline = Hold(run.socket)
+    call = _attach_call(run, "worker")
+    try:
+        run.lifeline.ask(*call)
+    except RemoteError as e:
+        run.lifeline.lost = e.message
+        return
+    except DaemonUnavailable:
+        pass
+    run.lifeline.watch(*call)
+
+
+def release(run: Run, exit_status: Optional[int]) -> None:
+    """At the end of the session. A daemon that is away finds out by itself."""
+    if run.lifeline is None or run.pid != os.getpid():
+        return
+    if run.own and not run.lifeline.lost:
+        try:
+            with Connection(run.lifeline.path) as connection:
+                connection.call(f"{LEASE}.Release", {"namespace": run.namespace, "secret": run.secret,
+                                                     "exitStatus": exit_status, "keep": run.settings.keep or None})
+        except BerthError:
+            pass
+    run.lifeline.close()
+
+
+# ---- situations ----
+
+
+def _attach(settings: Settings, queued: Queued, namespace: str, secret: str) -> Run:
+    if not _is_namespace(namespace) or not re.fullmatch("[0-9a-f]{32}", secret):
+        return _acquire(settings, queued, None, _stale(settings, namespace))
+    run = Run(namespace, "", settings, socket=find_socket(settings.socket), secret=secret)
+    run.lifeline = Hold(str(run.socket))
+    call = _attach_call(run, "controller")
+    try:
+        run.lifeline.ask(*call)
+    except RemoteError as e:
+        if e.error == "AlreadyAttached":
+            who = describe_process(e.parameters.get("holder"))
+            return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest {who}")
+        if e.error == "NoSuchLease":
+            return _acquire(settings, queued, None, _stale(settings, namespace))
+        raise
+    run.lifeline.watch(*call)
+    token = _names.parse_token(namespace)
+    run.source = f"lease of berth run, pid {token.pid}" if token else "lease of berth run"
+    return run
+
+
+def _from_foreign_runner(settings: Settings, environ: Mapping[str, str], queued: Queued, namespace: str,
+                         nested: bool) -> Run:
+    """A runner that knows nothing of leases has exported a token. Is it alive, and are we its first pytest?"""
+    family = list(_process.ancestors())
+    controller = _pid(environ.get(ENV_CONTROLLER_PID))
+    if nested or (controller in family and controller != os.getpid()):
+        return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest pid {controller or os.getpid()}")
+    runner = _runner_of(namespace, environ, family)
+    if runner is None:
+        return _acquire(settings, queued, None, _stale(settings, namespace))
+    try:
+        return _acquire(settings, queued, namespace, f"from runner pid {runner}")
+    except RemoteError as e:
+        if e.error != "NamespaceInUse":
+            raise
+        who = describe_process(e.parameters.get("holder"))
+        return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest {who}")
+
+
+def _acquire(settings: Settings, queued: Queued, namespace: Optional[str], source: str) -> Run:
+    # Named, so that asking again after a lost reply gives the same lease and not a second one.
+    request = os.urandom(16).hex()
+    parameters = {"namespace": namespace, "label": _label(settings.label), "role": "controller", "request": request}
+    path = find_socket(settings.socket)
+    lifeline = Hold(path)
+    timeout = _FORCED_TIMEOUT if namespace else ANSWER_TIMEOUT
+    reply = retry(lambda: lifeline.ask(f"{LEASE}.Acquire", parameters, timeout, queued), _PATIENCE)
+    run = Run(reply["context"]["namespace"], source, settings, socket=path, secret=reply["secret"], own=True,
+              lifeline=lifeline)
+    lifeline.watch(*_attach_call(run, "controller"))
+    return run
+
+
+def _without_daemon(settings: Settings, e: DaemonUnavailable) -> Run:
+    if settings.mode == "require":
+        raise Refused(e.message, e.fix, e.error) from e
+    run = _local(settings, f"unleased: {e.message}")
+    run.warning = f"berth: {e.message}; going on unleased, with lock files for DDL slots; {e.fix}"
+    return run
+
+
+def _local(settings: Settings, source: str) -> Run:
+    token = _names.make_token(os.getpid(), int(time.time()), int.from_bytes(os.urandom(4), "big"))
+    return Run(token, source, settings)
+
+
+# ---- what is exported ----
+
+
+def _exported(settings: Settings, environ: Mapping[str, str]) -> Optional[str]:
+    return next((environ[name] for name in (ENV_NAMESPACE, *settings.aliases) if environ.get(name)), None)
+
+
+def _forced(settings: Settings, environ: Mapping[str, str], exported: Optional[str]) -> Optional[str]:
+    """The name to insist on. Not if the runner has leased it already, or another one in its place."""
+    by_environment = next((environ[f"{name}_FORCE"] for name in (ENV_NAMESPACE, *settings.aliases)
+                           if environ.get(f"{name}_FORCE")), None)
+    forced = settings.forced or (None if environ.get(ENV_SECRET) else by_environment)
+    if not forced or (forced == exported and environ.get(ENV_SECRET)):
+        return None
+    try:
+        return _names.check_namespace(forced)
+    except BadName as e:
+        proposal = _names.suggest_namespace(forced)
+        raise Refused(e.message, f"try {proposal!r}" if proposal else "choose another name", e.error) from e
+
+
+def _runner_of(namespace: str, environ: Mapping[str, str], family: List[int]) -> Optional[int]:
+    """The ancestor that made the namespace: by the token's pid and time, or as it says itself."""
+    token = _names.parse_token(namespace)
+    if token and token.pid in family:
+        started = _process.started_at(token.pid)
+        if started is not None and -_CLOCK_SLACK <= token.epoch_sec - started <= _TOKEN_DELAY_MAX:
+            return token.pid
+    runner = _pid(environ.get(ENV_RUNNER_PID))
+    if runner in family and _is_namespace(namespace):
+        return runner
+    return None
+
+
+def _stale(settings: Settings, namespace: str) -> str:
+    shown = namespace if _is_namespace(namespace) else ascii(namespace[:_names.NAMESPACE_MAX])
+    return f"new; ignored stale {ENV_NAMESPACE}={shown}{_ended(settings, namespace)}"
+
+
+def _ended(settings: Settings, namespace: str) -> str:
+    """`, ended 3 h ago`, if the daemon remembers."""
+    if not _is_namespace(namespace):
+        return ""
+    try:
+        with Connection(find_socket(settings.socket)) as connection:
+            connection.send(f"{MANAGE}.ListLeases", {"namespace": namespace, "all": True}, more=True)
+            ends, more = [], True
+            while more:
+                reply = connection.receive(1.0)
+                ends.append((reply.parameters.get("runtime") or {}).get("endedUSec") or 0)
+                more = reply.continues
+    except BerthError:
+        return ""
+    ended = max(ends) / 1e6
+    return f", ended {_age(time.time() - ended)} ago" if ended else ""
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _is_namespace(text: str) -> bool:
+    try:
+        return bool(_names.check_namespace(text))
+    except BadName:
+        return False
+
+
+def _pid(text: Optional[str]) -> Optional[int]:
+    return int(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _label(text: str) -> Optional[str]:
+    """Cut to what the daemon takes, without half a character, and without what JSON or a terminal chokes on."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable.encode("utf-8", "replace")[:_LABEL_MAX].decode("utf-8", "ignore") or None
+
+
+def _attach_call(run: Run, role: str) -> Tuple[str, Dict[str, Any]]:
+    return f"{LEASE}.Attach", {"namespace": run.namespace, "secret": run.secret, "role": role,
+                               "worker": run.worker if role == "worker" else None}

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+"""The pytest side: options, when the namespace is settled, how workers get it, and what the terminal shows.
+
+    controller   load_initial_conftests: resolve, export ─▶ configure_node: workerinput ─▶ unconfigure: release
+    worker       load_initial_conftests: environment ─▶ configure: compare with workerinput, attach ─▶ unconfigure
+
+A worker's conftest modules are imported before workerinput exists, so popen workers have it from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any, Dict, Iterator, List, NoReturn, Optional
+
+import pytest
+
+import pytest_berth
+
+from . import _names
+from ._errors import BadName, BerthError
+from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run, Settings,
+                         attach_worker, of_worker, placeholder, release, resolve)
+
+ENV_XDIST_WORKER = "PYTEST_XDIST_WORKER"
+MODES = ("auto", "require", "off")
+GUARDS = ("error", "warn", "off")
+
+# Runs no test and needs no namespace. VS Code does the first all the time.
+_DISCOVERY = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "setupplan",
+              "cacheshow")
+
+
+class _State:
+    def __init__(self, run: Run, is_worker: bool) -> None:
+        self.run = run
+        self.is_worker = is_worker
+        self.exit_status: Optional[int] = None
+        self.environment: Dict[str, Optional[str]] = {}  # what it was before us
+
+
+_state = pytest.StashKey[_State]()
+
+
+# ---- settings ----
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("berth", "test namespaces and DDL slots (pytest-berth)")
+    group.addoption("--berth", choices=MODES, default=None,
+                    help="auto: lease a namespace, go on without a daemon. require: fail without one. off: never ask.")
+    group.addoption("--berth-socket", metavar="PATH", default=None, help="where berthd listens.")
+    group.addoption("--berth-namespace", metavar="NAME", default=None,
+                    help="take this namespace, with the schemas an earlier run left in it.")
+    group.addoption("--berth-guard", choices=GUARDS, default=None,
+                    help="what to do if tables outside the worker's schema are visible (default: error).")
+    group.addoption("--berth-slot-timeout", metavar="SECONDS", type=float, default=None,
+                    help="how long to wait for a DDL slot (default: 600).")
+    group.addoption("--berth-keep", action="store_true", default=False,
+                    help="keep the schemas for inspection when the run is over.")
+    parser.addini("berth", "auto, require or off")
+    parser.addini("berth_socket", "where berthd listens")
+    parser.addini("berth_namespace_env", "further names of BERTH_NAMESPACE", type="args")
+    parser.addini("berth_search_path_extra", "schemas to have in search_path after the worker's", type="args")
+    parser.addini("berth_guard", "error, warn or off: if tables outside the worker's schema are visible")
+    parser.addini("berth_slot_timeout", "seconds to wait for a DDL slot")
+
+
+def _settings(config: pytest.Config) -> Settings:
+    """Option, environment, ini, default: in this order."""
+    options = config.known_args_namespace
+    return Settings(
+        mode=_choice("BERTH", options.berth, "BERTH", config.getini("berth"), MODES),
+        socket=options.berth_socket or os.environ.get(ENV_SOCKET) or config.getini("berth_socket") or None,
+        forced=options.berth_namespace,
+        aliases=tuple(config.getini("berth_namespace_env")),
+        extra_path=tuple(_identifier(name) for name in config.getini("berth_search_path_extra")),
+        guard=_choice("berth_guard", options.berth_guard, "BERTH_GUARD", config.getini("berth_guard"), GUARDS),
+        slot_timeout=_seconds(options.berth_slot_timeout, config.getini("berth_slot_timeout"), 600.0),
+        keep=bool(options.berth_keep or os.environ.get("BERTH_KEEP")),
+        label=" ".join(["pytest", *map(str, config.invocation_params.args)]),
+    )
+
+
+def _choice(what: str, option: Optional[str], variable: str, ini: str, allowed: "tuple[str, ...]") -> str:
+    value = option or os.environ.get(variable) or ini or allowed[0]
+    if value not in allowed:
+        raise pytest.UsageError(f"berth: {what} is {value!r}; use {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return value
+
+
+def _identifier(name: str) -> str:
+    if not re.fullmatch("[a-z_][a-z0-9_]*", name):
+        raise pytest.UsageError(f"berth: berth_search_path_extra has {name!r}; use plain lower-case schema names")
+    return name
+
+
+def _seconds(option: Optional[float], ini: str, default: float) -> float:
+    try:
+        seconds = option if option is not None else float(ini or default)
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise pytest.UsageError(f"berth: the slot time-out is {ini or option!r}; use seconds, as in 600")
+    return seconds
+
+
+# ---- which namespace ----
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    _begin(early_config)
+
+
+def _begin(config: pytest.Config) -> None:
+    """As early as possible: conftest modules may make engines while they are imported."""
+    settings = _settings(config)
+    is_worker = _is_xdist_worker()
+    try:
+        if any(getattr(config.known_args_namespace, name, None) for name in _DISCOVERY):
+            run = placeholder(settings)
+        elif is_worker:
+            run = _worker_from_environment(settings)
+        else:
+            _check_remote_workers(config, settings)
+            run = resolve(settings, os.environ, nested=bool(pytest_berth._runs), queued=_waiting(config))
+    except (Refused, BadName) as e:
+        _usage_error(e)
+    state = _State(run, is_worker)
+    config.stash[_state] = state
+    pytest_berth._runs.append(run)
+    if not is_worker and not run.placeholder:
+        _export(state)
+
+
+def _is_xdist_worker() -> bool:
+    """Is this configuration made for an xdist worker, right now?
+
+    The environment cannot tell: a pytest that a test starts inherits PYTEST_XDIST_WORKER. xdist's remote module is
+    run by execnet under a name of its own, and has no `config` yet when it makes the worker's.
+    """
+    frame = sys._getframe().f_back
+    while frame is not None and frame.f_globals.get("__name__") != "__channelexec__":
+        frame = frame.f_back
+    return frame is not None and "workerinput" in frame.f_globals and "config" not in frame.f_globals
+
+
+def _worker_from_environment(settings: Settings) -> Run:
+    worker = os.environ[ENV_XDIST_WORKER]
+    if os.environ.get(ENV_CONTROLLER_PID) != str(os.getppid()):
+        return Run("", "from the controller", settings, _names.check_worker(worker))  # waits for workerinput
+    return of_worker(settings, worker, os.environ.get(ENV_NAMESPACE, ""), os.environ.get(ENV_SOCKET),
+                     os.environ.get(ENV_SECRET))
+
+
+def _check_remote_workers(config: pytest.Config, settings: Settings) -> None:
+    """No daemon's socket there. Told here: what a remote worker says gets lost."""
+    remote = [spec for spec in getattr(config.known_args_namespace, "tx", None) or [] if re.search("(ssh|socket)=", spec)]
+    if remote and settings.mode == "require":
+        raise Refused(f"workers on other hosts ({remote[0]}) cannot reach berthd", "use --berth=auto, or popen workers")
+
+
+def _export(state: _State) -> None:
+    """For popen workers, and for what tests start."""
+    run = state.run
+    names = (ENV_NAMESPACE, *run.settings.aliases)
+    wanted: Dict[str, Optional[str]] = dict.fromkeys(names, run.namespace)
+    wanted.update({ENV_SECRET: run.secret, ENV_CONTROLLER_PID: str(os.getpid())})
+    if run.socket:
+        wanted[ENV_SOCKET] = run.socket
+    if run.leased:
+        wanted[ENV_FORCE] = None  # it has had its effect
+    state.environment = {name: os.environ.get(name) for name in wanted}
+    _set_environment(wanted)
+
+
+def _set_environment(wanted: Dict[str, Optional[str]]) -> None:
+    for name, value in wanted.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _state not in config.stash:  # loaded by pytest_plugins of a conftest module
+        _begin(config)
+    state = config.stash[_state]
+    if state.run.warning:
+        print(state.run.warning, file=sys.stderr)
+    if state.is_worker and not state.run.placeholder:
+        try:
+            _compare_with_workerinput(state.run, config.workerinput)  # type: ignore[attr-defined]
+            attach_worker(state.run)
+        except BadName as e:
+            _usage_error(e)
+
+
+def _compare_with_workerinput(run: Run, workerinput: Dict[str, Any]) -> None:
+    told = workerinput.get("schema_namespace")
+    if told is None:
+        raise pytest.UsageError("berth: the controller runs without pytest-berth; load it there too, or use -p no:berth")
+    if run.namespace and run.namespace != told:
+        raise pytest.UsageError(f"berth: {ENV_NAMESPACE}={run.namespace}, but the controller says {told}; do not change"
+                                f" {ENV_NAMESPACE} in conftest modules")
+    if not run.namespace:
+        run.namespace = _names.check_namespace(told)
+        socket = workerinput["berth"]["socket"]
+        if socket and os.path.exists(socket):  # else it is on another host: lock files there
+            run.socket, run.secret = socket, workerinput["berth"]["secret"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before a worker starts, replacements of crashed ones included."""
+    run = node.config.stash[_state].run
+    try:
+        _names.check_worker(node.workerinput["workerid"])
+    except BadName as e:
+        _usage_error(e)
+    node.workerinput["schema_namespace"] = run.namespace
+    node.workerinput["berth"] = {"socket": run.socket, "secret": run.secret}
+
+
+# ---- the end ----
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[None]:
+    yield
+    state = session.config.stash.get(_state, None)
+    if state is None:
+        return
+    state.exit_status = int(session.exitstatus)
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None and not state.run.placeholder and not state.is_worker:
+        for line in _closing_lines(state, reporter.stats):
+            reporter.write_line(line)
+
+
+def _closing_lines(state: _State, stats: Dict[str, List[Any]]) -> Iterator[str]:
+    """Also under -q, where the header is hidden: whoever reads only the end must learn the namespace."""
+    run = state.run
+    if run.lifeline and run.lifeline.lost:
+        yield f"berth: the lease of {run.namespace} was lost ({run.lifeline.lost}); see 'berth history {run.namespace}'"
+    if state.exit_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return
+    counts = [f"{len(stats[key])} {key}" for key in ("failed", "error") if stats.get(key)]
+    outcome = ", ".join(counts) or f"ended with status {state.exit_status}"
+    yield f"berth: run {run.namespace} {outcome}" + ("; locks: berth locks" if run.leased else "")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    state = config.stash.get(_state, None)
+    if state is None or state.run.pid != os.getpid():
+        return
+    release(state.run, state.exit_status)
+    _set_environment(state.environment)
+    if state.run in pytest_berth._runs:
+        pytest_berth._runs.remove(state.run)
+
+
+# ---- the rest ----
+
+
+def pytest_report_header(config: pytest.Config) -> Optional[str]:
+    state = config.stash.get(_state, None)
+    return state.run.header if state and not state.run.placeholder else None
+
+
+@pytest.fixture(scope="session")
+def berth() -> pytest_berth.Berth:
+    """Namespace, names, connection arguments, DDL slots and schemas of this run: see pytest_berth."""
+    return pytest_berth.Berth()
+
+
+def _waiting(config: pytest.Config) -> Any:
+    """Tells, past pytest's capturing, that we wait for a lease."""
+
+    def tell(reply: Dict[str, Any]) -> None:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"berth: waiting for a lease, place {reply.get('position')} in the queue", file=sys.stderr)
+
+    return tell
+
+
+def _usage_error(e: BerthError) -> NoReturn:
+    raise pytest.UsageError(str(e)) from e
