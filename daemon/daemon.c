@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon.h"
-
-#include "config.h"
+#include "daemon_internal.h"
 #include "os/env_linux.h"
 #include "os/notify.h"
 #include "pg/connection.h"
-#include "server/listener.h"
-#include "server/server.h"
-#include "server/services.h"
 #include "startup.h"
 #include "store/ledger_sqlite.h"
 #include "util/alloc.h"
@@ -30,105 +25,22 @@
 static const struct timeval status_delay = {.tv_usec = 200000}; /* several changes make one line */
 static const struct timeval stop_look = {.tv_usec = 20000};
 
-struct daemon {
-        struct services services; /* first: what the services' events come back with is this */
-        const struct daemon_options *options;
-        struct config *config;
-        struct settings settings; /* the copy that the services look at: its place never changes */
-        struct event_base *base;
-        struct pg *pg;
-        struct ledger_sqlite *ledger;
-        struct listener listener;
-        struct lease_events lease_events;
-
-        struct event *on_ledger, *on_term, *on_int, *on_hup, *on_status, *on_watchdog, *on_prune,
-                *on_stop_look;
-        char *reload_error;  /* shown until a reload succeeds */
-        uint64_t stop_until; /* boottime; 0: not stopping */
-        int exit_status;
-};
-
 /* ---- status ---- */
-
-static void tell_status(struct daemon *d)
-{
-        unsigned n_leases = leases_n_live(d->services.leases);
-        unsigned n_waiting = leases_n_waiting(d->services.leases) + slots_n_waiting(d->services.slots);
-
-        notify_status("serving %u lease%s, %u waiting%s%s", n_leases, n_leases == 1 ? "" : "s", n_waiting,
-                      d->reload_error ? "; the old configuration is kept: " : "",
-                      d->reload_error ? d->reload_error : "");
-}
 
 static void on_status(int fd, short what, void *owner)
 {
         (void)fd;
         (void)what;
-        tell_status(owner);
+        daemon_tell_status(owner);
 }
 
-static void touch_status(struct daemon *d)
+void daemon_touch_status(struct daemon *d)
 {
         if (!evtimer_pending(d->on_status, NULL))
                 (void)evtimer_add(d->on_status, &status_delay);
 }
 
-/* ---- one service's news that concern another ---- */
-
-static void on_lease_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
-{
-        services_lease_events.granted(owner, connection, lease, secret);
-        touch_status(owner);
-}
-
-static void on_lease_queued(void *owner, uint64_t connection, unsigned position)
-{
-        services_lease_events.queued(owner, connection, position);
-        touch_status(owner);
-}
-
-static void on_lease_ended(void *owner, const struct lease *lease)
-{
-        static const char *const reasons[] = {
-                [LEASE_CRASHED] = "its lease has crashed",
-                [LEASE_RELEASED] = "its lease was released",
-                [LEASE_REVOKED] = "its lease was revoked",
-        };
-        struct daemon *d = owner;
-
-        slots_lease_ended(d->services.slots, lease->id, lease->state == LEASE_REVOKED, reasons[lease->state]);
-        sweeper_soon(d->services.sweeper);
-        services_lease_events.ended(owner, lease);
-        touch_status(d);
-}
-
 /* ---- the ledger ---- */
-
-static void load_row(void *owner, const struct ledger_change *row)
-{
-        struct daemon *d = owner;
-
-        if (row->kind == LEDGER_SLOT_GRANTED)
-                slots_load(d->services.slots, row);
-        else if (row->kind == LEDGER_CLAIMED || row->kind == LEDGER_SIGHTED || row->kind == LEDGER_SWEPT)
-                sweeper_load(d->services.sweeper, row);
-        else
-                leases_load(d->services.leases, row);
-}
-
-static int load_ledger(struct daemon *d)
-{
-        struct ledger_numbers next;
-
-        if (ledger_sqlite_load(d->ledger, load_row, d, &next)) {
-                log_error("the ledger cannot be read; see the messages above; mend the disk, or restore it");
-                return EX_CONFIG;
-        }
-        leases_loaded(d->services.leases, &next);
-        slots_loaded(d->services.slots, &next);
-        sweeper_loaded(d->services.sweeper, &next);
-        return 0;
-}
 
 static int open_ledger(struct daemon *d)
 {
@@ -174,103 +86,17 @@ static void on_prune(int fd, short what, void *owner)
                 ledger_sqlite_prune(d->ledger, now - d->settings.history);
 }
 
-/* ---- configuration ---- */
-
-static void log_lines(const char *lines)
-{
-        for (const char *at = lines; *at; at += strspn(at, "\n")) {
-                size_t length = strcspn(at, "\n");
-
-                log_error("%.*s", (int)length, at);
-                at += length;
-        }
-}
-
-static void override(char **field, const char *value)
-{
-        if (!value)
-                return;
-        free(*field);
-        *field = alloc_string(value);
-}
-
-static struct config *load_config(const struct daemon_options *options, char **ret_errors)
-{
-        struct config *config = config_load(options->config_path, options->user, ret_errors);
-
-        if (config) {
-                override(&config->socket, options->socket);
-                override(&config->state_dir, options->state_dir);
-        }
-        return config;
-}
-
-struct config *daemon_load_config(const struct daemon_options *options)
-{
-        _cleanup_free_ char *errors = NULL;
-        struct config *config = load_config(options, &errors);
-
-        if (!config)
-                log_lines(errors);
-        return config;
-}
-
-static void find_limits(const struct config *config, struct server_limits *ret)
-{
-        ret->max_connections = config->max_connections;
-        ret->max_connections_per_uid = config->max_connections_per_uid;
-        if (startup_find_group(config->operator_group, &ret->operator_gid))
-                log_warning("there is no group %s any more; it has no operators", config->operator_group);
-}
-
-static void apply_config(struct daemon *d, struct config *config)
-{
-        struct config *old = d->config;
-        const char *restart = config_needs_restart(old, config);
-        struct server_limits limits;
-
-        if (restart)
-                log_warning("configuration: %s has changed; that needs a restart", restart);
-        d->config = config;
-        d->settings = config->settings;
-        find_limits(config, &limits);
-        (void)startup_raise_descriptors(config->max_connections);
-        databases_configure(d->services.databases, &d->settings);
-        leases_configure(d->services.leases, &d->settings);
-        slots_configure(d->services.slots, &d->settings);
-        sweeper_configure(d->services.sweeper, &d->settings);
-        server_configure(d->services.server, &limits);
-        databases_identify(d->services.databases);
-        (void)config_free(old);
-        log_info("configuration read again: databases=%u", d->settings.n_databases);
-}
+/* ---- signals ---- */
 
 static void on_hup(int fd, short what, void *owner)
 {
-        _cleanup_free_ char *errors = NULL;
         struct daemon *d = owner;
-        struct config *config;
 
         (void)fd;
         (void)what;
-        if (d->stop_until)
-                return;
-        notify_reloading();
-        config = load_config(d->options, &errors);
-        free(d->reload_error);
-        d->reload_error = NULL;
-        if (config) {
-                apply_config(d, config);
-        } else {
-                log_lines(errors);
-                log_error("configuration not replaced: the old one is kept");
-                d->reload_error = alloc_printf("%.*s", (int)strcspn(errors, "\n"), errors);
-        }
-        notify_ready();
-        tell_status(d);
+        if (!d->stop_until)
+                daemon_reload(d);
 }
-
-/* ---- stopping ---- */
 
 /* A drop in flight is waited for, but not for ever. */
 static void on_stop_look(int fd, short what, void *owner)
@@ -348,28 +174,6 @@ static void make_events(struct daemon *d)
                 d->on_watchdog = every(d, on_watchdog, watchdog);
 }
 
-static void make_services(struct daemon *d)
-{
-        struct services *s = &d->services;
-        struct server_limits limits;
-
-        d->lease_events = services_lease_events;
-        d->lease_events.granted = on_lease_granted;
-        d->lease_events.queued = on_lease_queued;
-        d->lease_events.ended = on_lease_ended;
-        s->started_usec = env_realtime(s->env);
-        s->settings = &d->settings;
-        s->ledger = ledger_sqlite_seam(d->ledger);
-        s->databases = databases_new(s->env, d->pg, &d->settings);
-        s->leases = leases_new(s->env, s->ledger, &d->settings, &d->lease_events, s);
-        s->slots = slots_new(s->env, s->ledger, s->databases, &d->settings, &services_slot_events, s);
-        s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
-                                 &services_sweep_events, s);
-        s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
-        find_limits(d->config, &limits);
-        s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
-}
-
 /* libpq takes PG* of the environment as defaults; pg_new has cleared all of them, and this is the only one of
  * ours. */
 static int offer_password(struct daemon *d)
@@ -435,8 +239,8 @@ static int start(struct daemon *d)
 
         if (r)
                 return r;
-        make_services(d);
-        r = load_ledger(d);
+        daemon_make_services(d);
+        r = daemon_load_ledger(d);
         if (r)
                 return r;
         make_events(d);
@@ -445,7 +249,7 @@ static int start(struct daemon *d)
         if (r)
                 return r;
         notify_ready();
-        tell_status(d);
+        daemon_tell_status(d);
         on_prune(-1, 0, d);
         log_info("serving: version=%s socket=%s state_dir=%s databases=%u leases=%u", BERTH_VERSION,
                  d->listener.path ? d->listener.path : "inherited", d->config->state_dir,
@@ -465,24 +269,16 @@ static void free_events(struct daemon *d)
                         event_free(events[i]);
 }
 
-/* Users before what they use; nobody is told that anything ended, since nothing did. */
 static void done(struct daemon *d)
 {
-        struct services *s = &d->services;
-
         listener_remove(&d->listener);
-        s->server = server_free(s->server);
-        s->locks = locks_free(s->locks);
-        s->sweeper = sweeper_free(s->sweeper);
-        s->slots = slots_free(s->slots);
-        s->leases = leases_free(s->leases);
-        s->databases = databases_free(s->databases);
+        daemon_free_services(d);
         free_events(d);
         if (ledger_sqlite_close(d->ledger))
                 log_error("the ledger could not be written at the end; the next start will find members that "
                           "have left");
         d->pg = pg_free(d->pg);
-        s->env = env_linux_free(s->env);
+        d->services.env = env_linux_free(d->services.env);
         if (d->base)
                 event_base_free(d->base);
         free(d->reload_error);
