@@ -77,8 +77,7 @@ static void a_malformed_call_is_refused(void **state)
                 char message[JSON_MESSAGE_SIZE] = "taken";
                 struct varlink_call call = {.more = false};
 
-                if (varlink_call_parse(frames[i][0], strlen(frames[i][0]), &call, message))
-                        varlink_call_done(&call);
+                assert_false(varlink_call_parse(frames[i][0], strlen(frames[i][0]), &call, message));
                 assert_string_equal(message, frames[i][1]);
                 assert_null(call.message);
         }
@@ -190,22 +189,26 @@ static void messages_are_printed_without_what_they_have_not(void **state)
         expect_frame(text, n, "{\"error\":\"a.b.D\",\"parameters\":{\"a\":1}}");
 }
 
-static size_t n_left;
+static long n_left; /* allocations until one fails */
+static bool fails_for_ever;
 
 static void *allocate_some(size_t size)
 {
-        return n_left && n_left-- ? malloc(size) : NULL;
+        if (n_left == 0 && fails_for_ever)
+                return NULL;
+        return n_left-- == 0 ? NULL : malloc(size);
 }
 
-static void without_memory_a_message_is_nothing_and_its_parameters_are_freed(void **state)
+static void print_with_little_memory(void)
 {
         char *call = NULL, *reply = NULL;
-        size_t length = 4711;
 
-        (void)state;
-        for (size_t n = 0; !call || !reply; n++) {
+        for (long n = 0; !call || !reply; n++) {
                 struct cJSON *first = parameters(), *second = parameters();
+                size_t length = 4711;
 
+                free(call);
+                free(reply);
                 json_use_allocator(allocate_some, free);
                 n_left = n;
                 call = varlink_print_call("a.b.C", first, true, true, &length);
@@ -213,9 +216,25 @@ static void without_memory_a_message_is_nothing_and_its_parameters_are_freed(voi
                 reply = varlink_print_reply(second, "a.b.D", true, &length);
                 json_use_allocator(malloc, free);
                 assert_true(call || reply || length == 4711);
-                free(call);
-                free(reply);
+                /* All of it or nothing. */
+                if (call)
+                        assert_string_equal(call, "{\"method\":\"a.b.C\",\"parameters\":{\"a\":1},\"more\":"
+                                                  "true,\"oneway\":true}");
+                if (reply)
+                        assert_string_equal(
+                                reply, "{\"error\":\"a.b.D\",\"parameters\":{\"a\":1},\"continues\":true}");
         }
+        free(call);
+        free(reply);
+}
+
+static void without_memory_a_message_is_nothing_and_its_parameters_are_freed(void **state)
+{
+        (void)state;
+        fails_for_ever = true;
+        print_with_little_memory();
+        fails_for_ever = false;
+        print_with_little_memory();
 }
 
 static void a_frame_ends_at_its_nul(void **state)
