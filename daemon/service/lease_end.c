@@ -70,10 +70,8 @@ void lease_end(struct lease_record *record, enum lease_state state, const char *
                 if (!connection)
                         continue;
                 lease_carrier_drop(leases, connection);
-                lease_grant_forget_connection(leases, connection);
                 lease_tell_let_go(leases, connection, state, reason);
         }
-        lease_members_unwatch(record);
         lease_table_remove(record);
         leases->n_live--;
         lease_tell_ended(record);

@@ -94,8 +94,11 @@ static void tell_granted(struct lease_record *record)
 static void on_granted(void *owner, uint64_t ticket, int error)
 {
         struct leases *leases = owner;
-        struct lease_record *record = lease_by_id(leases, (int64_t)ticket);
+        struct lease_record *record;
 
+        /* First what came before it: the end of an earlier lease of this name. */
+        lease_outbox_on_timer(leases);
+        record = lease_by_id(leases, (int64_t)ticket);
         if (error) {
                 take_back(record);
                 return;
@@ -176,7 +179,7 @@ static struct lease_rekey *find_rekey(struct leases *leases, uint64_t ticket)
 static void fail_rekey(struct lease_record *record, const struct lease_rekey *rekey)
 {
         struct leases *leases = record->leases;
-        struct lease_member *member = rekey->connection ? lease_member_of(record, rekey->connection) : NULL;
+        struct lease_member *member = lease_member_of(record, rekey->connection);
 
         if (!member)
                 return;
@@ -189,7 +192,7 @@ static void fail_rekey(struct lease_record *record, const struct lease_rekey *re
 static void finish_rekey(struct lease_record *record, const struct lease_rekey *rekey)
 {
         const struct leases *leases = record->leases;
-        struct lease_member *member = rekey->connection ? lease_member_of(record, rekey->connection) : NULL;
+        struct lease_member *member = lease_member_of(record, rekey->connection);
 
         memcpy(record->secret_hash, rekey->secret.hash, sizeof(record->secret_hash));
         if (!member)
@@ -248,13 +251,4 @@ int lease_grant_again(struct lease_record *record, const struct lease_request *r
         if (record->lease.state != LEASE_GRANTING)
                 submit_rekey(record, request->connection);
         return 0;
-}
-
-void lease_grant_forget_connection(struct leases *leases, uint64_t connection)
-{
-        struct lease_rekey *rekey;
-
-        TAILQ_FOREACH (rekey, &leases->rekeys, link)
-                if (rekey->connection == connection)
-                        rekey->connection = 0;
 }

@@ -207,6 +207,9 @@ static void strike_off(struct lease_record *record, unsigned index)
                                             .exit_status = -1,
                                     },
                                     NULL, NULL, 0);
+        /* A census may know of its end before the kernel has told. */
+        if (lease->members[index].watch)
+                leases->env->ops->process_unwatch(TAKE(lease->members[index].watch));
         memmove(&lease->members[index], &lease->members[index + 1],
                 (lease->n_members - index - 1) * sizeof(*lease->members));
         lease->n_members--;

@@ -67,7 +67,7 @@ struct lease_carrier {
 struct lease_rekey {
         uint64_t ticket;
         int64_t lease;
-        uint64_t connection; /* 0: closed meanwhile */
+        uint64_t connection; /* may have closed meanwhile */
         struct lease_secret secret;
         TAILQ_ENTRY(lease_rekey) link; /* leases::rekeys */
 };
@@ -171,7 +171,6 @@ void lease_queue_on_places(void *owner);
 /* lease_grant.c */
 void lease_grant(struct lease_record *record); /* WAITING -> GRANTING */
 int lease_grant_again(struct lease_record *record, const struct lease_request *request);
-void lease_grant_forget_connection(struct leases *leases, uint64_t connection);
 
 /* lease_members.c */
 bool lease_same_process(const struct process_id *a, const struct process_id *b);

@@ -76,7 +76,6 @@ static void let_holder_go(struct lease_record *record, const struct lease_releas
                 if (connection != release->connection && !is_holders_own(record, member, &releaser))
                         continue;
                 lease_member_close(record, member);
-                lease_grant_forget_connection(leases, connection);
                 if (connection == release->connection) {
                         lease_carrier_set(leases, connection, NULL);
                         continue;

@@ -196,7 +196,6 @@ void leases_connection_closed(struct leases *leases, uint64_t connection)
                 close_asker(record);
                 return;
         }
-        lease_grant_forget_connection(leases, connection);
         member = lease_member_of(record, connection);
         lease_member_close(record, member);
         lease_tell_changed(record);
