@@ -36,11 +36,11 @@
 #define BERTH_ERROR_NO_SUCH_DATABASE     "io.berth.lease.NoSuchDatabase"
 #define BERTH_ERROR_DATABASE_UNREACHABLE "io.berth.lease.DatabaseUnreachable"
 
-#define BERTH_ERROR_MANAGE_NO_SUCH_LEASE      "io.berth.manage.NoSuchLease"
-#define BERTH_ERROR_MANAGE_NO_SUCH_DATABASE   "io.berth.manage.NoSuchDatabase"
-#define BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE "io.berth.manage.LedgerUnavailable"
+#define BERTH_ERROR_MANAGE_NO_SUCH_LEASE        "io.berth.manage.NoSuchLease"
+#define BERTH_ERROR_MANAGE_NO_SUCH_DATABASE     "io.berth.manage.NoSuchDatabase"
+#define BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE   "io.berth.manage.LedgerUnavailable"
 #define BERTH_ERROR_MANAGE_DATABASE_UNREACHABLE "io.berth.manage.DatabaseUnreachable"
-#define BERTH_ERROR_SWEEP_RUNNING             "io.berth.manage.SweepRunning"
+#define BERTH_ERROR_SWEEP_RUNNING               "io.berth.manage.SweepRunning"
 
 #define VARLINK_ERROR_INTERFACE_NOT_FOUND    "org.varlink.service.InterfaceNotFound"
 #define VARLINK_ERROR_METHOD_NOT_FOUND       "org.varlink.service.MethodNotFound"
