@@ -225,6 +225,23 @@ static void a_frame_may_come_byte_by_byte(void **state)
         (void)close(fd);
 }
 
+static void a_frame_may_begin_in_the_write_that_ends_another(void **state)
+{
+        static const char calls[] = "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"a\"}}\0"
+                                    "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"b\"}}";
+        const size_t first = strlen(calls) - 5, second = strlen(calls) + 5;
+        int fd = join();
+
+        (void)state;
+        say_bytes(fd, calls, first);
+        turn();
+        say_bytes(fd, calls + first, second - first);
+        assert_heard(fd, "{\"parameters\":{\"text\":\"a\"}}");
+        say_bytes(fd, calls + second, sizeof(calls) - second);
+        assert_heard(fd, "{\"parameters\":{\"text\":\"b\"}}");
+        (void)close(fd);
+}
+
 /* {"method":"x.y.Echo","parameters":{"text":"aaaa..."}} of exactly length bytes, without its NUL */
 static char *long_call(size_t length)
 {
@@ -486,6 +503,7 @@ int main(void)
                 STORY(a_call_is_answered),
                 STORY(calls_of_one_write_are_answered_in_order),
                 STORY(a_frame_may_come_byte_by_byte),
+                STORY(a_frame_may_begin_in_the_write_that_ends_another),
                 STORY(a_frame_of_the_full_length_is_taken_and_one_byte_more_is_not),
                 STORY(an_endless_frame_is_cut_off),
                 STORY(the_next_call_waits_until_the_first_is_answered),
