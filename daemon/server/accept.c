@@ -11,6 +11,8 @@
 
 #define ACCEPTS_A_TURN 16
 
+#define PAUSES_A_LINE 100 /* of the log: one in ten seconds of a full house */
+
 static const struct timeval pause_time = {.tv_usec = 100000};
 
 /*
@@ -40,10 +42,14 @@ static void on_pause_over(int fd, short what, void *owner)
                 alloc_failed();
 }
 
-static void pause_accept(struct server *server, int error)
+void server_pause_accept(struct server *server, int error)
 {
-        log_warning("connection turned away: reason=\"%s\"; raise LimitNOFILE= or lower max_connections",
-                    strerror(error));
+        if (server->n_pauses++ % PAUSES_A_LINE == 0)
+                log_warning(
+                        "connections turned away: reason=\"%s\"; raise LimitNOFILE= or lower max_connections",
+                        strerror(error));
+        if (server->listen_fd < 0)
+                return;
         if (error == EMFILE || error == ENFILE)
                 turn_one_away(server);
         (void)event_del(server->acceptable);
@@ -61,10 +67,12 @@ static void on_acceptable(int listen_fd, short what, void *owner)
 
                 if (fd >= 0) {
                         server_accept(server, fd);
+                        if (!event_pending(server->acceptable, EV_READ, NULL))
+                                return;
                         continue;
                 }
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                        pause_accept(server, errno);
+                        server_pause_accept(server, errno);
                 else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)
                         log_error("accept failed: reason=\"%s\"", strerror(errno));
                 return;

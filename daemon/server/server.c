@@ -130,6 +130,10 @@ void server_accept(struct server *server, int fd)
                 /* Who connected has ended; a child of it may still hold the socket. It has no identity of its
                  * own. */
                 peer.process = (struct process_id){.pid = 0};
+        } else if (r == -EMFILE || r == -ENFILE) {
+                (void)close(fd);
+                server_pause_accept(server, -r);
+                return;
         } else if (r < 0) {
                 log_warning("connection refused: reason=\"no credentials: %s\"", strerror(-r));
                 (void)close(fd);

@@ -43,10 +43,13 @@ struct server {
         /* accept.c */
         int listen_fd, reserve_fd;
         struct event *acceptable, *pause;
+        unsigned n_pauses;
 
         char inbox[INBOX_SIZE]; /* what one read(2) brings; used by one connection at a time */
 };
 
 void server_schedule(struct server *server, struct connection *connection);
 void server_forget(struct server *server, struct connection *connection);
+/* There is no room, errno says of what kind: nobody is let in for a moment. */
+void server_pause_accept(struct server *server, int error);
 void server_close_listener(struct server *server);

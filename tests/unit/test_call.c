@@ -227,7 +227,7 @@ static void a_frame_may_come_byte_by_byte(void **state)
 
 static void a_frame_may_begin_in_the_write_that_ends_another(void **state)
 {
-        static const char calls[] = "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"a\"}}\0"
+        static const char calls[] = "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"a longer one\"}}\0"
                                     "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"b\"}}";
         const size_t first = strlen(calls) - 5, second = strlen(calls) + 5;
         int fd = join();
@@ -236,7 +236,7 @@ static void a_frame_may_begin_in_the_write_that_ends_another(void **state)
         say_bytes(fd, calls, first);
         turn();
         say_bytes(fd, calls + first, second - first);
-        assert_heard(fd, "{\"parameters\":{\"text\":\"a\"}}");
+        assert_heard(fd, "{\"parameters\":{\"text\":\"a longer one\"}}");
         say_bytes(fd, calls + second, sizeof(calls) - second);
         assert_heard(fd, "{\"parameters\":{\"text\":\"b\"}}");
         (void)close(fd);
