@@ -28,6 +28,7 @@ struct drop {
         struct census_target *target;
         const struct census_schema *schema;
         int64_t sweep;
+        drop_ready_fn *ready;
         drop_done_fn *done;
         void *owner;
 
@@ -373,8 +374,21 @@ static void take_holders(struct drop *drop, const struct pg_answer *answer)
 
 static void slot_granted(void *owner, uint64_t id)
 {
+        struct drop *drop = owner;
+
         (void)id;
-        enter(owner, &beginning);
+        drop->ready(drop->owner);
+}
+
+void drop_go(struct drop *drop)
+{
+        enter(drop, &beginning);
+}
+
+void drop_cancel(struct drop *drop, enum drop_reason reason, char *detail /* taken */)
+{
+        set_outcome(drop, SWEEP_KEPT, reason, NULL, detail);
+        settle(drop);
 }
 
 static void ask_slot(struct drop *drop)
@@ -409,7 +423,7 @@ static void go_on(void *owner)
         if (drop->aftermath_tries)
                 reconnect(drop);
         else if (drop->lock_tries)
-                enter(drop, &beginning);
+                drop->ready(drop->owner);
         else if (drop->claimed)
                 ask_slot(drop);
         else
@@ -417,8 +431,8 @@ static void go_on(void *owner)
 }
 
 struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
-                        const struct census_schema *schema, int64_t sweep, bool standing, drop_done_fn *done,
-                        void *owner)
+                        const struct census_schema *schema, int64_t sweep, bool standing, drop_ready_fn *ready,
+                        drop_done_fn *done, void *owner)
 {
         struct drop *drop = NEW(struct drop);
 
@@ -426,6 +440,7 @@ struct drop *drop_start(const struct drop_tools *tools, struct census_target *ta
                               .target = target,
                               .schema = schema,
                               .sweep = sweep,
+                              .ready = ready,
                               .done = done,
                               .owner = owner,
                               .timer = tools->env->ops->timer_new(tools->env, go_on, drop)};

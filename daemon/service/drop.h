@@ -39,11 +39,18 @@ typedef void drop_done_fn(void *owner, const struct drop_outcome *outcome);
 
 struct drop;
 
-/* schema stays until done, which is called later, once; drop_free() then. A claim that stands already is
- * kept. */
+/*
+ * It has its slot, after a wait of any length, or tries again for a lock: is what was known of its users still young
+ * enough? The receiver answers with drop_go() or drop_cancel(), at once or later.
+ */
+typedef void drop_ready_fn(void *owner);
+
+/* schema stays until done, which is called later, once; drop_free() then. A claim that stands already is kept. */
 struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
-                        const struct census_schema *schema, int64_t sweep, bool claimed, drop_done_fn *done,
-                        void *owner);
+                        const struct census_schema *schema, int64_t sweep, bool claimed, drop_ready_fn *ready,
+                        drop_done_fn *done, void *owner);
+void drop_go(struct drop *drop);
+void drop_cancel(struct drop *drop, enum drop_reason reason, char *detail /* taken */); /* calls done */
 struct drop *drop_free(struct drop *drop);
 
 /* An answer to PG_DROP_DEPENDENTS, for people: what outside depends on the schema. NULL: nothing. The caller

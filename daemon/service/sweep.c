@@ -190,6 +190,31 @@ static void take_census(struct sweeper *sweeper)
         census_take(sweeper->census, reason);
 }
 
+/* A drop waits for its slot behind every run, and the machine may have slept meanwhile. */
+static void drop_is_ready(void *owner)
+{
+        struct sweeper *sweeper = owner;
+
+        if (sweeper->halt)
+                drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
+        else if (is_stale(sweeper))
+                take_census(sweeper);
+        else
+                drop_go(sweeper->drop);
+}
+
+/* The census was taken again for a drop that has its slot. */
+static void judge_again(struct sweeper *sweeper)
+{
+        enum drop_reason reason = sweep_decide(sweeper, &sweeper->candidates[sweeper->current]);
+
+        if (reason == DROP_ALLOWED)
+                drop_go(sweeper->drop);
+        else
+                drop_cancel(sweeper->drop, reason,
+                            alloc_string(live_report_incomplete(census_report(sweeper->census))));
+}
+
 static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const struct candidate *candidate)
 {
         struct census_target *target = candidate->target;
@@ -208,7 +233,7 @@ static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const s
                 return;
         }
         sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, sweeper->result->id, claimed,
-                                   dropped, sweeper);
+                                   drop_is_ready, dropped, sweeper);
 }
 
 static void next_candidate(struct sweeper *sweeper)
@@ -278,7 +303,10 @@ static void census_done(void *owner)
         learn(sweeper);
         if (first)
                 sweep_judge(sweeper);
-        next_candidate(sweeper);
+        if (sweeper->drop)
+                judge_again(sweeper);
+        else
+                next_candidate(sweeper);
 }
 
 /* ---- starting and stopping ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* All chance of a schedule comes from one seed (xoshiro256**, seeded by splitmix64): same seed, same schedule. */
+/* All chance of a schedule comes from one seed (xoshiro256**, seeded by splitmix64): same seed, same
+ * schedule. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -16,7 +16,7 @@ struct clock_event {
 
 void clock_init(struct clock *clock)
 {
-        *clock = (struct clock){ .now = 1000 * SEC, .wall = (int64_t)(1700000000 * SEC) };
+        *clock = (struct clock){.now = 1000 * SEC, .wall = (int64_t)(1700000000 * SEC)};
 }
 
 void clock_done(struct clock *clock)
@@ -43,7 +43,8 @@ static void sift(struct clock *clock, struct clock_event *event)
 {
         unsigned index = event->index;
 
-        for (unsigned parent; index && is_before(event, clock->heap[parent = (index - 1) / 2]); index = parent)
+        for (unsigned parent; index && is_before(event, clock->heap[parent = (index - 1) / 2]);
+             index = parent)
                 put(clock, index, clock->heap[parent]);
         for (unsigned child; (child = 2 * index + 1) < clock->n; index = child) {
                 if (child + 1 < clock->n && is_before(clock->heap[child + 1], clock->heap[child]))
@@ -76,7 +77,8 @@ static void take_out(struct clock *clock, struct clock_event *event)
         sift(clock, last);
 }
 
-struct clock_event *clock_plan(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner, uint64_t argument)
+struct clock_event *clock_plan(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner,
+                               uint64_t argument)
 {
         struct clock_event *event = NEW(struct clock_event);
 
@@ -88,8 +90,8 @@ struct clock_event *clock_plan(struct clock *clock, uint64_t delay, clock_fire_f
         return event;
 }
 
-struct clock_event *clock_plan_for_daemon(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner,
-                                          uint64_t argument)
+struct clock_event *clock_plan_for_daemon(struct clock *clock, uint64_t delay, clock_fire_fn *fire,
+                                          void *owner, uint64_t argument)
 {
         struct clock_event *event = clock_plan(clock, delay, fire, owner, argument);
 

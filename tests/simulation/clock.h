@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Virtual time, and everything that is going to happen, in a heap. What is due at the same instant happens in the
- * order in which it was planned.
+ * Virtual time, and everything that is going to happen, in a heap. What is due at the same instant happens in
+ * the order in which it was planned.
  *
- * An event for the daemon (its timers, and what its loop would read) waits while the daemon is held up; all others
- * go on meanwhile.
+ * An event for the daemon (its timers, and what its loop would read) waits while the daemon is held up; all
+ * others go on meanwhile.
  */
 
 #include <stdbool.h>
@@ -32,9 +32,10 @@ struct clock {
 void clock_init(struct clock *clock);
 void clock_done(struct clock *clock); /* forgets everything planned */
 
-struct clock_event *clock_plan(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner, uint64_t argument);
-struct clock_event *clock_plan_for_daemon(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner,
-                                          uint64_t argument);
+struct clock_event *clock_plan(struct clock *clock, uint64_t delay, clock_fire_fn *fire, void *owner,
+                               uint64_t argument);
+struct clock_event *clock_plan_for_daemon(struct clock *clock, uint64_t delay, clock_fire_fn *fire,
+                                          void *owner, uint64_t argument);
 /* NULL is allowed. Not for one that has fired: whoever keeps the pointer forgets it when it fires. */
 void clock_cancel(struct clock *clock, struct clock_event *event);
 

@@ -70,11 +70,15 @@ static void remember(struct fake_ledger *ledger, const struct ledger_change *cha
 {
         unsigned n = (unsigned)change->lease + 1;
 
+        /* One that is asked for while the DROP is on its way comes too late. */
+        if (change->kind == LEDGER_LEASE_KEPT && !fake_pg_is_dropping(&ledger->sim->pg, change->namespace))
+                sim_keep(ledger->sim, change->namespace, change->until_usec);
         if (change->kind != LEDGER_LEASE_GRANTED)
                 return;
         if (n > ledger->n_durable) {
                 ledger->durable = alloc_array(ledger->durable, n, sizeof(*ledger->durable));
-                memset(ledger->durable + ledger->n_durable, 0, (n - ledger->n_durable) * sizeof(*ledger->durable));
+                memset(ledger->durable + ledger->n_durable, 0,
+                       (n - ledger->n_durable) * sizeof(*ledger->durable));
                 ledger->n_durable = n;
         }
         (void)strncpy(ledger->durable[n - 1], change->namespace, NAMES_NAMESPACE_MAX);
@@ -96,8 +100,8 @@ bool fake_ledger_knows(const struct fake_ledger *ledger, const char *namespace)
 static void apply(struct fake_ledger *ledger, const struct fake_change *change)
 {
         if (ledger_apply(ledger->store, &change->change))
-                oracle_fail(ledger->sim, "the store refuses a change of kind %d: %s", (int)change->change.kind,
-                            store_error(ledger->store));
+                oracle_fail(ledger->sim, "the store refuses a change of kind %d: %s",
+                            (int)change->change.kind, store_error(ledger->store));
         remember(ledger, &change->change);
 }
 
@@ -178,7 +182,8 @@ static void on_commit(void *owner, uint64_t argument)
                 ledger->has_refused = false;
         }
         if (!ledger->telling && !TAILQ_EMPTY(&ledger->decided))
-                ledger->telling = clock_plan_for_daemon(&sim->clock, chance_below(&sim->chance, MSEC), on_told, ledger, 0);
+                ledger->telling = clock_plan_for_daemon(&sim->clock, chance_below(&sim->chance, MSEC),
+                                                        on_told, ledger, 0);
 }
 
 /* ---- the seam ---- */
@@ -194,7 +199,8 @@ static void submit(struct ledger *seam, const struct ledger_change *change, ledg
         copy->owner = owner;
         copy->ticket = ticket;
         TAILQ_INSERT_TAIL(&ledger->queue, copy, link);
-        plan_commit(ledger, chance_one_in(chance, 20) ? chance_below(chance, 2 * SEC) : chance_between(chance, 200, 40 * MSEC));
+        plan_commit(ledger, chance_one_in(chance, 20) ? chance_below(chance, 2 * SEC)
+                                                      : chance_between(chance, 200, 40 * MSEC));
 }
 
 static bool healthy(struct ledger *seam)
@@ -213,13 +219,13 @@ static void history(struct ledger *seam, const char *namespace, uint64_t since_u
         each(owner, ticket, NULL, LEDGER_E_UNAVAILABLE);
 }
 
-static const struct ledger_ops ops = { .submit = submit, .healthy = healthy, .history = history };
+static const struct ledger_ops ops = {.submit = submit, .healthy = healthy, .history = history};
 
 /* ---- life ---- */
 
 void fake_ledger_init(struct fake_ledger *ledger, struct sim *sim)
 {
-        *ledger = (struct fake_ledger){ .ledger = { .ops = &ops }, .sim = sim };
+        *ledger = (struct fake_ledger){.ledger = {.ops = &ops}, .sim = sim};
         TAILQ_INIT(&ledger->queue);
         TAILQ_INIT(&ledger->decided);
         if (store_open_memory(&ledger->store))
@@ -252,7 +258,8 @@ void fake_ledger_crash(struct fake_ledger *ledger)
                 write_all(ledger, end);
 }
 
-void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner, struct ledger_numbers *ret_next)
+void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner,
+                      struct ledger_numbers *ret_next)
 {
         if (ledger_load_from(ledger->store, each, owner, ret_next))
                 oracle_fail(ledger->sim, "the store does not load: %s", store_error(ledger->store));

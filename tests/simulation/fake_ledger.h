@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The ledger's seam, on the tables of the real store in memory, and a disk that confirms late, says no for a while,
- * or stops with the machine: of what was not confirmed then, any beginning may be on it.
+ * The ledger's seam, on the tables of the real store in memory, and a disk that confirms late, says no for a
+ * while, or stops with the machine: of what was not confirmed then, any beginning may be on it.
  */
 
 #include "proto/names.h"
@@ -33,7 +33,8 @@ void fake_ledger_done(struct fake_ledger *ledger);
 void fake_ledger_crash(struct fake_ledger *ledger);
 /* Nobody is called back any more. */
 void fake_ledger_forget(struct fake_ledger *ledger);
-void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner, struct ledger_numbers *ret_next);
+void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner,
+                      struct ledger_numbers *ret_next);
 bool fake_ledger_has_lease(struct fake_ledger *ledger, int64_t lease, const char *namespace);
 /* Was a lease of that name ever on the disk? */
 bool fake_ledger_knows(const struct fake_ledger *ledger, const char *namespace);

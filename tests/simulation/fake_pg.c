@@ -7,8 +7,8 @@
  *                  │  └┘ waits for a lock
  *                  └ cut, or swallowed: before or after it was carried out
  *
- * The deadline runs beside it: whatever happens, the daemon is answered. Closed by the daemon, a connection lives on
- * until its backend has noticed.
+ * The deadline runs beside it: whatever happens, the daemon is answered. Closed by the daemon, a connection
+ * lives on until its backend has noticed.
  */
 #include "fake_pg_private.h"
 
@@ -140,8 +140,9 @@ static void on_timeout(void *owner, uint64_t argument)
 static void plan_reply(struct pg_connection *connection, struct rows *rows)
 {
         connection->rows = rows;
-        connection->reply = clock_plan_for_daemon(clock_of(connection), chance_between(chance_of(connection), 50, 500),
-                                                  on_reply, connection, 0);
+        connection->reply =
+                clock_plan_for_daemon(clock_of(connection), chance_between(chance_of(connection), 50, 500),
+                                      on_reply, connection, 0);
 }
 
 /* ---- questions ---- */
@@ -166,21 +167,23 @@ static void connect_backend(struct pg_connection *connection)
 {
         struct sim *sim = connection->pg->sim;
 
-        connection->backend = server_connect(&sim->server, connection->endpoint->database, "berthd-sweep", on_backend_lost,
-                                             connection);
+        connection->backend = server_connect(&sim->server, connection->endpoint->database, "berthd-sweep",
+                                             on_backend_lost, connection);
         connection->told_pid = connection->fault == FAULT_POOLER ? 77 : connection->backend->pid;
 }
 
 static void try_again(struct pg_connection *connection)
 {
-        connection->arrival = clock_plan(clock_of(connection), chance_between(chance_of(connection), 5 * MSEC, 50 * MSEC),
-                                         carry_out, connection, 0);
+        connection->arrival =
+                clock_plan(clock_of(connection), chance_between(chance_of(connection), 5 * MSEC, 50 * MSEC),
+                           carry_out, connection, 0);
 }
 
 /* client_connection_check_interval: one that waits for a lock looks after its client. */
 static bool has_noticed(struct pg_connection *connection)
 {
-        return !connection->answered && connection->question == PG_DROP && chance_one_in(chance_of(connection), 10);
+        return !connection->answered && connection->question == PG_DROP &&
+               chance_one_in(chance_of(connection), 10);
 }
 
 static void carry_out(void *owner, uint64_t argument)
@@ -256,8 +259,8 @@ static bool befall(struct pg_connection *connection)
                 plan_reply(connection, lost("connection refused"));
                 return true;
         }
-        if (fault == FAULT_SQL_ERROR && connection->question != PG_CONNECT && connection->question != PG_ROLLBACK &&
-            chance_one_in(&sim->chance, 2)) {
+        if (fault == FAULT_SQL_ERROR && connection->question != PG_CONNECT &&
+            connection->question != PG_ROLLBACK && chance_one_in(&sim->chance, 2)) {
                 be_difficult(connection);
                 return true;
         }
@@ -292,8 +295,8 @@ static void send_question(struct pg_connection *connection, uint64_t timeout)
 
 /* ---- the seam ---- */
 
-static struct pg_connection *pg_open(struct pg *pg, const char *conninfo, uint64_t timeout_usec, pg_answered_fn *answered,
-                                     void *owner)
+static struct pg_connection *pg_open(struct pg *pg, const char *conninfo, uint64_t timeout_usec,
+                                     pg_answered_fn *answered, void *owner)
 {
         struct sim *sim = fake_of(pg)->sim;
         struct pg_connection *connection = NEW(struct pg_connection);
@@ -318,7 +321,8 @@ static void ask(struct pg_connection *connection, enum pg_question question,
         struct sim *sim = connection->pg->sim;
 
         if (connection->is_asked || connection->is_lost)
-                oracle_fail(sim, "question %d on a connection that is %s", question, connection->is_lost ? "lost" : "busy");
+                oracle_fail(sim, "question %d on a connection that is %s", question,
+                            connection->is_lost ? "lost" : "busy");
         for (unsigned i = 0; i < PG_PARAMETERS_MAX; i++)
                 (void)snprintf(connection->parameters[i], sizeof(connection->parameters[i]), "%s",
                                parameters[i] ? parameters[i] : "");
@@ -330,11 +334,11 @@ static void ask(struct pg_connection *connection, enum pg_question question,
         send_question(connection, timeout_usec);
 }
 
-static const struct pg_ops ops = { .open = pg_open, .ask = ask, .close = close_connection };
+static const struct pg_ops ops = {.open = pg_open, .ask = ask, .close = close_connection};
 
 void fake_pg_init(struct fake_pg *pg, struct sim *sim)
 {
-        *pg = (struct fake_pg){ .pg = { .ops = &ops }, .sim = sim };
+        *pg = (struct fake_pg){.pg = {.ops = &ops}, .sim = sim};
         TAILQ_INIT(&pg->connections);
 }
 
@@ -349,7 +353,21 @@ unsigned fake_pg_n_drops(const struct fake_pg *pg, const struct server_cluster *
         const struct pg_connection *connection;
         unsigned n = 0;
 
-        TAILQ_FOREACH(connection, &pg->connections, link)
+        TAILQ_FOREACH (connection, &pg->connections, link)
                 n += connection->is_dropping && connection->endpoint->database->cluster == cluster;
         return n;
+}
+
+bool fake_pg_is_dropping(const struct fake_pg *pg, const char *namespace)
+{
+        const struct pg_connection *connection;
+
+        TAILQ_FOREACH (connection, &pg->connections, link) {
+                const struct server_schema *schema = connection->backend ? connection->backend->schema : NULL;
+
+                if (schema && !strcmp(schema->namespace, namespace) &&
+                    (connection->question == PG_DROP || connection->backend->touch == TOUCH_DROPPED))
+                        return true;
+        }
+        return false;
 }

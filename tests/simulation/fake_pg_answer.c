@@ -44,7 +44,8 @@ static void add_number(struct rows *rows, uint64_t number)
         rows_add(rows, text);
 }
 
-void fake_pg_refuse(struct pg_connection *connection, struct rows *rows, const char *sqlstate, const char *message)
+void fake_pg_refuse(struct pg_connection *connection, struct rows *rows, const char *sqlstate,
+                    const char *message)
 {
         if (connection->backend)
                 connection->backend->is_aborted = connection->backend->in_transaction;
@@ -84,7 +85,7 @@ static void list_schemas(struct pg_connection *connection, struct rows *rows)
 {
         struct server_schema *schema;
 
-        TAILQ_FOREACH(schema, &connection->endpoint->database->schemas, link) {
+        TAILQ_FOREACH (schema, &connection->endpoint->database->schemas, link) {
                 if (!server_sees(connection->backend, schema))
                         continue;
                 if (!schema->listed)
@@ -103,7 +104,7 @@ static void list_sessions(struct pg_connection *connection, struct rows *rows)
         const struct sim *sim = connection->pg->sim;
         const struct server_backend *backend;
 
-        TAILQ_FOREACH(backend, &cluster->backends, link) {
+        TAILQ_FOREACH (backend, &cluster->backends, link) {
                 /* A standby shows nobody else, a pooler at most one. */
                 if (connection->fault == FAULT_STANDBY && backend != connection->backend)
                         continue;
@@ -115,14 +116,15 @@ static void list_sessions(struct pg_connection *connection, struct rows *rows)
         }
         rows->answer.n_columns = 3;
         connection->looked_at = 0;
-        if (connection->fault != FAULT_STANDBY && connection->fault != FAULT_POOLER && !connection->is_dropping &&
-            sim->clock.now - cluster->started >= sim->settings.start_grace)
+        if (connection->fault != FAULT_STANDBY && connection->fault != FAULT_POOLER &&
+            !connection->is_dropping && sim->clock.now - cluster->started >= sim->settings.start_grace)
                 connection->looked_at = sim->clock.now;
 }
 
 static void list_dependents(struct pg_connection *connection, struct rows *rows)
 {
-        const struct server_schema *schema = server_find(connection->endpoint->database, connection->parameters[0]);
+        const struct server_schema *schema =
+                server_find(connection->endpoint->database, connection->parameters[0]);
 
         rows->answer.n_columns = 4;
         if (schema && schema->has_dependents) {
@@ -141,13 +143,14 @@ static void list_dependents(struct pg_connection *connection, struct rows *rows)
 
 static void list_lock_holders(struct pg_connection *connection, struct rows *rows)
 {
-        const struct server_schema *schema = server_find(connection->endpoint->database, connection->parameters[0]);
+        const struct server_schema *schema =
+                server_find(connection->endpoint->database, connection->parameters[0]);
         const struct server_backend *backend;
 
         rows->answer.n_columns = 3;
         if (!schema)
                 return;
-        TAILQ_FOREACH(backend, &schema->database->cluster->backends, link) {
+        TAILQ_FOREACH (backend, &schema->database->cluster->backends, link) {
                 if (backend->schema != schema)
                         continue;
                 add_number(rows, (uint64_t)backend->pid);
@@ -163,8 +166,8 @@ static void list_lock_holders(struct pg_connection *connection, struct rows *row
 
 static void look_up(struct pg_connection *connection, struct rows *rows)
 {
-        const struct server_schema *schema = server_find_oid(connection->endpoint->database,
-                                                             (unsigned)strtoul(connection->parameters[0], NULL, 10));
+        const struct server_schema *schema = server_find_oid(
+                connection->endpoint->database, (unsigned)strtoul(connection->parameters[0], NULL, 10));
 
         rows->answer.n_columns = 1;
         if (schema && server_sees(connection->backend, schema))
@@ -190,7 +193,8 @@ static bool pin(struct pg_connection *connection, struct rows *rows)
         char oid[16];
 
         if (connection->fault == FAULT_STANDBY) {
-                fake_pg_refuse(connection, rows, "25006", "cannot execute COMMENT in a read-only transaction");
+                fake_pg_refuse(connection, rows, "25006",
+                               "cannot execute COMMENT in a read-only transaction");
                 return true;
         }
         switch (server_pin(connection->backend, connection->parameters[0])) {
@@ -247,7 +251,8 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
 {
         bool is_done = true;
 
-        if (connection->backend->is_aborted && connection->question != PG_COMMIT && connection->question != PG_ROLLBACK) {
+        if (connection->backend->is_aborted && connection->question != PG_COMMIT &&
+            connection->question != PG_ROLLBACK) {
                 fake_pg_refuse(connection, rows, "25P02", "current transaction is aborted");
                 return true;
         }

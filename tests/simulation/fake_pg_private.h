@@ -27,17 +27,18 @@ struct pg_connection {
         bool is_mute; /* the answer will not arrive */
         bool is_lost;
         uint64_t lock_timeout, lock_deadline, statement_timeout, statement_deadline;
-        uint64_t looked_at; /* of the sessions in the answer under way */
-        struct rows *rows; /* of the reply under way */
+        uint64_t looked_at;          /* of the sessions in the answer under way */
+        struct rows *rows;           /* of the reply under way */
         struct clock_event *arrival; /* at the server: the question, another try for a lock, or the hang-up */
         struct clock_event *reply, *timeout;
-        bool is_dropping; /* between BEGIN and its end */
+        bool is_dropping;                /* between BEGIN and its end */
         TAILQ_ENTRY(pg_connection) link; /* fake_pg::connections */
 };
 
 /* Carries the question out on the server; rows is filled. False: it waits for a lock, try again. */
 bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows);
-void fake_pg_refuse(struct pg_connection *connection, struct rows *rows, const char *sqlstate, const char *message);
+void fake_pg_refuse(struct pg_connection *connection, struct rows *rows, const char *sqlstate,
+                    const char *message);
 
 struct rows *rows_new(void);
 struct rows *rows_free(struct rows *rows);

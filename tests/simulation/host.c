@@ -15,28 +15,28 @@ static struct link *find(struct host *host, uint64_t id)
 {
         struct link *link;
 
-        TAILQ_FOREACH(link, &host->links, entry)
+        TAILQ_FOREACH (link, &host->links, entry)
                 if (link->id == id)
                         return link;
         return NULL;
 }
 
-struct link *host_connect(struct host *host, struct process *process, unsigned uid, const struct link_events *events,
-                          void *owner)
+struct link *host_connect(struct host *host, struct process *process, unsigned uid,
+                          const struct link_events *events, void *owner)
 {
         struct link *link;
 
         if (!host->is_up)
                 return NULL;
         link = NEW(struct link);
-        *link = (struct link){ .id = ++host->last_link,
-                               .sim = host->sim,
-                               .process = process,
-                               .uid = uid,
-                               .n_holders = 1,
-                               .is_read = true,
-                               .events = events,
-                               .owner = owner };
+        *link = (struct link){.id = ++host->last_link,
+                              .sim = host->sim,
+                              .process = process,
+                              .uid = uid,
+                              .n_holders = 1,
+                              .is_read = true,
+                              .events = events,
+                              .owner = owner};
         TAILQ_INSERT_TAIL(&host->links, link, entry);
         return link;
 }
@@ -74,7 +74,8 @@ void link_let_go(struct link *link)
         if (link->is_cut)
                 link_free(link);
         else
-                clock_plan_for_daemon(&sim->clock, chance_between(&sim->chance, 20, 2000), on_hang_up, &sim->host, link->id);
+                clock_plan_for_daemon(&sim->clock, chance_between(&sim->chance, 20, 2000), on_hang_up,
+                                      &sim->host, link->id);
 }
 
 /* ---- replies ---- */
@@ -107,7 +108,7 @@ static void answer(struct link *link, const struct reply *reply)
 
 static void answer_error(struct link *link, int error)
 {
-        const struct reply reply = { .kind = link->pending, .error = error };
+        const struct reply reply = {.kind = link->pending, .error = error};
 
         link->sim->counts.refused++;
         answer(link, &reply);
@@ -151,7 +152,7 @@ static void lease_granted(void *owner, uint64_t connection, const struct lease *
 {
         struct host *host = owner;
         struct link *link = find(host, connection);
-        struct reply reply = { .kind = CALL_ACQUIRE };
+        struct reply reply = {.kind = CALL_ACQUIRE};
 
         if (!link || !link->is_read)
                 return;
@@ -182,7 +183,8 @@ static void lease_ended(void *owner, const struct lease *lease)
 {
         struct host *host = owner;
 
-        sim_say(host->sim, "lease %lld of %s has ended: state %d", (long long)lease->id, lease->namespace, (int)lease->state);
+        sim_say(host->sim, "lease %lld of %s has ended: state %d", (long long)lease->id, lease->namespace,
+                (int)lease->state);
         run_on_ended(host->sim, lease);
         slots_lease_ended(host->slots, lease->id, lease->state == LEASE_REVOKED, "its lease has ended");
         sweeper_soon(host->sweeper);
@@ -208,7 +210,7 @@ static void slot_granted(void *owner, uint64_t connection, const struct slot_use
 {
         struct host *host = owner;
         struct link *link = find(host, connection);
-        const struct reply reply = { .kind = CALL_SLOT, .grant = use->grant };
+        const struct reply reply = {.kind = CALL_SLOT, .grant = use->grant};
 
         if (!link || !link->is_read)
                 return;
@@ -217,7 +219,8 @@ static void slot_granted(void *owner, uint64_t connection, const struct slot_use
         answer(link, &reply);
 }
 
-static void slot_failed(void *owner, uint64_t connection, const struct slot_use *use, int error, const char *message)
+static void slot_failed(void *owner, uint64_t connection, const struct slot_use *use, int error,
+                        const char *message)
 {
         struct link *link = find(owner, connection);
 
@@ -227,7 +230,8 @@ static void slot_failed(void *owner, uint64_t connection, const struct slot_use 
                 answer_error(link, error);
 }
 
-static void slot_let_go(void *owner, uint64_t connection, const struct slot_use *use, bool revoked, const char *reason)
+static void slot_let_go(void *owner, uint64_t connection, const struct slot_use *use, bool revoked,
+                        const char *reason)
 {
         struct link *link = find(owner, connection);
 
@@ -276,7 +280,7 @@ static const struct slot_events slot_events = {
         .let_go = slot_let_go,
         .changed = slot_changed,
 };
-static const struct sweep_events sweep_events = { .verdict = sweep_verdict, .finished = sweep_finished };
+static const struct sweep_events sweep_events = {.verdict = sweep_verdict, .finished = sweep_finished};
 
 /* ---- calls ---- */
 
@@ -287,7 +291,7 @@ static const char *or_null(const char *text)
 
 static struct peer peer_of(const struct link *link)
 {
-        return (struct peer){ .uid = link->uid, .process = world_identify(&link->sim->world, link->process) };
+        return (struct peer){.uid = link->uid, .process = world_identify(&link->sim->world, link->process)};
 }
 
 static void acquire(struct host *host, struct link *link, const struct call *call)
@@ -318,7 +322,7 @@ static void attach(struct host *host, struct link *link, const struct call *call
                 .role = call->role,
                 .worker = or_null(call->worker),
         };
-        struct reply reply = { .kind = CALL_ATTACH };
+        struct reply reply = {.kind = CALL_ATTACH};
         const struct lease *lease;
         int r = leases_attach(host->leases, &request, &lease);
 
@@ -343,7 +347,7 @@ static void release(struct host *host, struct link *link, const struct call *cal
                 .keep = call->keep,
                 .exit_status = -1,
         };
-        const struct reply reply = { .kind = CALL_RELEASE };
+        const struct reply reply = {.kind = CALL_RELEASE};
         uint64_t until;
         int r = leases_release(host->leases, &request, &until);
 
@@ -357,7 +361,8 @@ static void release(struct host *host, struct link *link, const struct call *cal
 
 static void acquire_slot(struct host *host, struct link *link, const struct call *call)
 {
-        const struct lease *lease = leases_resolve(host->leases, link->id, or_null(call->namespace), or_null(call->secret));
+        const struct lease *lease =
+                leases_resolve(host->leases, link->id, or_null(call->namespace), or_null(call->secret));
         const struct slot_use *use;
         struct slot_request request;
         int r;
@@ -387,7 +392,7 @@ static void acquire_slot(struct host *host, struct link *link, const struct call
 static void release_slot(struct host *host, struct link *link, const struct call *call)
 {
         const struct lease *lease = leases_resolve(host->leases, link->id, NULL, NULL);
-        const struct reply reply = { .kind = CALL_SLOT_RELEASE };
+        const struct reply reply = {.kind = CALL_SLOT_RELEASE};
         uint64_t held;
         int r = slots_release(host->slots, link->id, lease ? lease->id : 0, call->grant, &held);
 
@@ -402,8 +407,8 @@ static void release_slot(struct host *host, struct link *link, const struct call
 static void on_call(void *owner, uint64_t id)
 {
         static void (*const methods[])(struct host *, struct link *, const struct call *) = {
-                [CALL_ACQUIRE] = acquire,   [CALL_ATTACH] = attach,
-                [CALL_RELEASE] = release,   [CALL_SLOT] = acquire_slot,
+                [CALL_ACQUIRE] = acquire,           [CALL_ATTACH] = attach,
+                [CALL_RELEASE] = release,           [CALL_SLOT] = acquire_slot,
                 [CALL_SLOT_RELEASE] = release_slot,
         };
         struct link *link = find(owner, id);
@@ -419,10 +424,12 @@ void link_call(struct link *link, const struct call *call)
         struct sim *sim = link->sim;
 
         if (link->is_busy)
-                oracle_fail(sim, "the simulation itself: two calls at once on connection %llu", (unsigned long long)link->id);
+                oracle_fail(sim, "the simulation itself: two calls at once on connection %llu",
+                            (unsigned long long)link->id);
         link->is_busy = true;
         link->call = *call;
-        clock_plan_for_daemon(&sim->clock, chance_between(&sim->chance, 20, 500), on_call, &sim->host, link->id);
+        clock_plan_for_daemon(&sim->clock, chance_between(&sim->chance, 20, 500), on_call, &sim->host,
+                              link->id);
 }
 
 /* ---- life ---- */
@@ -431,7 +438,8 @@ static void load(void *owner, const struct ledger_change *row)
 {
         struct host *host = owner;
 
-        if (row->kind == LEDGER_LEASE_GRANTED || row->kind == LEDGER_LEASE_ENDED || row->kind == LEDGER_MEMBER_JOINED)
+        if (row->kind == LEDGER_LEASE_GRANTED || row->kind == LEDGER_LEASE_ENDED ||
+            row->kind == LEDGER_MEMBER_JOINED)
                 leases_load(host->leases, row);
         else if (row->kind == LEDGER_SLOT_GRANTED)
                 slots_load(host->slots, row);
@@ -446,9 +454,10 @@ void host_start(struct host *host)
 
         host->databases = databases_new(&sim->world.env, &sim->pg.pg, &sim->settings);
         host->leases = leases_new(&sim->world.env, &sim->ledger.ledger, &sim->settings, &lease_events, host);
-        host->slots = slots_new(&sim->world.env, &sim->ledger.ledger, host->databases, &sim->settings, &slot_events, host);
-        host->sweeper = sweeper_new(&sim->world.env, &sim->pg.pg, &sim->ledger.ledger, host->databases, host->leases,
-                                    host->slots, &sim->settings, &sweep_events, host);
+        host->slots = slots_new(&sim->world.env, &sim->ledger.ledger, host->databases, &sim->settings,
+                                &slot_events, host);
+        host->sweeper = sweeper_new(&sim->world.env, &sim->pg.pg, &sim->ledger.ledger, host->databases,
+                                    host->leases, host->slots, &sim->settings, &sweep_events, host);
         fake_ledger_load(&sim->ledger, load, host, &next);
         leases_loaded(host->leases, &next);
         slots_loaded(host->slots, &next);
@@ -479,11 +488,12 @@ static void free_services(struct host *host)
         host->databases = databases_free(host->databases);
         host->is_up = false;
         if (sim->world.n_timers || sim->world.n_watches || sim->pg.n_open)
-                oracle_fail(sim, "services left %u timers, %u watches and %u connections behind", sim->world.n_timers,
-                            sim->world.n_watches, sim->pg.n_open);
+                oracle_fail(sim, "services left %u timers, %u watches and %u connections behind",
+                            sim->world.n_timers, sim->world.n_watches, sim->pg.n_open);
 }
 
-/* What the services are freed for here a real kill leaves to the kernel; the disk decides first what it has. */
+/* What the services are freed for here a real kill leaves to the kernel; the disk decides first what it has.
+ */
 void host_kill(struct host *host)
 {
         struct link *link, *next;
@@ -504,7 +514,7 @@ void host_kill(struct host *host)
                         link_free(link);
         }
         for (unsigned i = 0; i < sim->server.n_databases; i++)
-                TAILQ_FOREACH(schema, &sim->server.databases[i].schemas, link)
+                TAILQ_FOREACH (schema, &sim->server.databases[i].schemas, link)
                         schema->listed = 0;
         for (unsigned i = 0; i < sim->server.n_endpoints; i++)
                 sim->server.endpoints[i].looked_at = 0;
@@ -512,7 +522,7 @@ void host_kill(struct host *host)
 
 void host_init(struct host *host, struct sim *sim)
 {
-        *host = (struct host){ .sim = sim };
+        *host = (struct host){.sim = sim};
         TAILQ_INIT(&host->links);
 }
 

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The daemon: its services, put together as daemon.c and server/ do it, and the connections of its clients. It can be
- * killed and started again.
+ * The daemon: its services, put together as daemon.c and server/ do it, and the connections of its clients.
+ * It can be killed and started again.
  *
- * A link is a client's connection. Processes hold it; when the last one lets go, the daemon reads a hang-up. One
- * call at a time is in work on each, and each is answered exactly once.
+ * A link is a client's connection. Processes hold it; when the last one lets go, the daemon reads a hang-up.
+ * One call at a time is in work on each, and each is answered exactly once.
  */
 
 #include "service/databases.h"
@@ -47,7 +47,8 @@ struct link_events {
         void (*replied)(void *owner, struct link *link, const struct reply *reply);
         /* The lease or (slot) the slot this connection holds was taken away. */
         void (*let_go)(void *owner, struct link *link, bool slot, bool revoked);
-        void (*lost)(void *owner, struct link *link); /* the daemon is gone, and the link with it after this */
+        void (*lost)(void *owner,
+                     struct link *link); /* the daemon is gone, and the link with it after this */
 };
 
 struct link {
@@ -56,9 +57,9 @@ struct link {
         struct process *process; /* who connected */
         unsigned uid;
         unsigned n_holders;
-        bool is_cut;     /* the daemon is gone */
-        bool is_busy;    /* a call of the client's is not answered yet */
-        bool is_read;    /* the daemon has not seen its end yet */
+        bool is_cut;        /* the daemon is gone */
+        bool is_busy;       /* a call of the client's is not answered yet */
+        bool is_read;       /* the daemon has not seen its end yet */
         struct call call;   /* on its way, or in work */
         struct reply reply; /* on its way back */
         enum call_kind pending;
@@ -87,8 +88,8 @@ void host_start(struct host *host);
 void host_kill(struct host *host); /* as kill -9 does */
 
 /* NULL: no daemon there. One holder. */
-struct link *host_connect(struct host *host, struct process *process, unsigned uid, const struct link_events *events,
-                          void *owner);
+struct link *host_connect(struct host *host, struct process *process, unsigned uid,
+                          const struct link_events *events, void *owner);
 void link_hold(struct link *link);
 void link_let_go(struct link *link); /* one holder; the last one closes it, and it is gone then */
 void link_call(struct link *link, const struct call *call);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The contract's 5 s, and what it takes to get from there to the server. */
-#define CENSUS_AGE_MAX (600 * SEC)
+#define CENSUS_AGE_MAX (6 * SEC)
 
 void oracle_fail(struct sim *sim, const char *format, ...)
 {
@@ -28,7 +28,7 @@ const struct run *oracle_live(const struct sim *sim, const char *namespace, cons
 {
         const struct run *run;
 
-        TAILQ_FOREACH(run, &sim->runs, link)
+        TAILQ_FOREACH (run, &sim->runs, link)
                 if (run != except && !strcmp(run->namespace, namespace) && run_lives(run))
                         return run;
         return NULL;
@@ -38,7 +38,7 @@ static const struct stray *live_stray(const struct sim *sim, const char *namespa
 {
         const struct stray *stray;
 
-        TAILQ_FOREACH(stray, &sim->strays, link)
+        TAILQ_FOREACH (stray, &sim->strays, link)
                 if (stray->process->alive && !stray->is_excused && !strcmp(stray->namespace, namespace))
                         return stray;
         return NULL;
@@ -48,7 +48,7 @@ static bool had_lease(struct sim *sim, const char *namespace)
 {
         const struct run *run;
 
-        TAILQ_FOREACH(run, &sim->runs, link)
+        TAILQ_FOREACH (run, &sim->runs, link)
                 if (!strcmp(run->namespace, namespace))
                         return true;
         return fake_ledger_knows(&sim->ledger, namespace);
@@ -72,18 +72,22 @@ static void check_users(struct sim *sim, const struct server_schema *schema, con
                 oracle_fail(sim, "%s %s (oid %u) is %s, and run %u lives in it", schema->name,
                             schema->database->cluster->address, schema->oid, when, run->number);
         if (live_stray(sim, schema->namespace))
-                oracle_fail(sim, "%s (oid %u) is %s, and an unleased run lives in it", schema->name, schema->oid, when);
+                oracle_fail(sim, "%s (oid %u) is %s, and an unleased run lives in it", schema->name,
+                            schema->oid, when);
 }
 
 static void check_census(struct sim *sim, const struct server_schema *schema)
 {
         if (!schema->listed)
-                oracle_fail(sim, "%s is dropped under an oid that was never listed: %u", schema->name, schema->oid);
+                oracle_fail(sim, "%s is dropped under an oid that was never listed: %u", schema->name,
+                            schema->oid);
         for (unsigned i = 0; i < sim->server.n_endpoints; i++) {
                 const struct endpoint *endpoint = &sim->server.endpoints[i];
 
                 if (endpoint->looked_at <= schema->listed)
-                        oracle_fail(sim, "%s is dropped, and %s was not believably asked who is alive since it was listed",
+                        oracle_fail(sim,
+                                    "%s is dropped, and %s was not believably asked who is alive since it "
+                                    "was listed",
                                     schema->name, endpoint->name);
         }
 }
@@ -124,13 +128,13 @@ static void check_slots(struct sim *sim, const struct server_cluster *cluster)
         unsigned n = fake_pg_n_drops(&sim->pg, cluster), n_drops = n;
         const struct run *run;
 
-        TAILQ_FOREACH(run, &sim->runs, link)
+        TAILQ_FOREACH (run, &sim->runs, link)
                 for (unsigned i = 1; i < run->n_members; i++)
                         n += member_holds_slot(&run->members[i]) &&
                              run->members[i].endpoint->database->cluster == cluster;
         if (n > sim->settings.ddl_slots)
-                oracle_fail(sim, "%u hold slots of %s, %u of them drops; there are %u", n, cluster->address, n_drops,
-                            sim->settings.ddl_slots);
+                oracle_fail(sim, "%u hold slots of %s, %u of them drops; there are %u", n, cluster->address,
+                            n_drops, sim->settings.ddl_slots);
 }
 
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster)
@@ -138,8 +142,11 @@ void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster)
         check_slots(sim, cluster);
         for (unsigned i = 0; i < sim->server.n_endpoints; i++)
                 if (sim->server.endpoints[i].looked_at + CENSUS_AGE_MAX < sim->clock.now)
-                        oracle_fail(sim, "a drop begins, and the census of %s is %llu ms old", sim->server.endpoints[i].name,
-                                    (unsigned long long)((sim->clock.now - sim->server.endpoints[i].looked_at) / MSEC));
+                        oracle_fail(
+                                sim, "a drop begins, and the census of %s is %llu ms old",
+                                sim->server.endpoints[i].name,
+                                (unsigned long long)((sim->clock.now - sim->server.endpoints[i].looked_at) /
+                                                     MSEC));
 }
 
 void oracle_on_slot(struct sim *sim, const struct server_cluster *cluster)
@@ -152,9 +159,11 @@ void oracle_on_granted(struct sim *sim, const struct run *run, const char *names
         const struct run *other = oracle_live(sim, namespace, run);
 
         if (other)
-                oracle_fail(sim, "%s is granted to run %u, and run %u has it", namespace, run ? run->number : 0, other->number);
+                oracle_fail(sim, "%s is granted to run %u, and run %u has it", namespace,
+                            run ? run->number : 0, other->number);
         if (!fake_ledger_has_lease(&sim->ledger, lease, namespace))
-                oracle_fail(sim, "lease %lld of %s is granted, and the ledger does not have it", (long long)lease, namespace);
+                oracle_fail(sim, "lease %lld of %s is granted, and the ledger does not have it",
+                            (long long)lease, namespace);
         sim_forget_kept(sim, namespace);
 }
 
@@ -163,11 +172,13 @@ void oracle_on_swept(struct sim *sim, const struct sweep_result *result)
         sim->counts.sweeps++;
         sim->counts.incomplete += !result->complete;
         sim_say(sim, "sweep %lld: %u candidates%s%s", (long long)result->id, result->n_items,
-                result->complete ? "" : ", incomplete: ", result->incomplete_reason ? result->incomplete_reason : "");
+                result->complete ? "" : ", incomplete: ",
+                result->incomplete_reason ? result->incomplete_reason : "");
         for (unsigned i = 0; i < result->n_items; i++) {
                 const struct sweep_item *item = &result->items[i];
 
-                sim_say(sim, "    %s.%s: verdict %d, %s, %s %s", item->database, item->schema, (int)item->verdict,
+                sim_say(sim, "    %s.%s: verdict %d, %s, %s %s", item->database, item->schema,
+                        (int)item->verdict,
                         drop_reason_name(item->reason) ? drop_reason_name(item->reason) : "-", item->sqlstate,
                         item->detail ? item->detail : "");
                 if (item->verdict == SWEEP_KEPT && !drop_reason_name(item->reason))
@@ -189,13 +200,14 @@ void oracle_at_end(struct sim *sim)
         const struct server_schema *schema;
 
         for (unsigned i = 0; i < sim->server.n_databases; i++)
-                TAILQ_FOREACH(schema, &sim->server.databases[i].schemas, link)
+                TAILQ_FOREACH (schema, &sim->server.databases[i].schemas, link)
                         if (!may_stay(sim, schema))
-                                oracle_fail(sim, "%s (oid %u) is stale, and still there after two sweeps", schema->name,
-                                            schema->oid);
+                                oracle_fail(sim, "%s (oid %u) is stale, and still there after two sweeps",
+                                            schema->name, schema->oid);
         if (leases_n_live(sim->host.leases) || leases_n_waiting(sim->host.leases))
-                oracle_fail(sim, "every run is over, and %u leases live and %u wait", leases_n_live(sim->host.leases),
-                            leases_n_waiting(sim->host.leases));
+                oracle_fail(sim, "every run is over, and %u leases live and %u wait",
+                            leases_n_live(sim->host.leases), leases_n_waiting(sim->host.leases));
         if (slots_n_waiting(sim->host.slots))
-                oracle_fail(sim, "every run is over, and %u wait for a slot", slots_n_waiting(sim->host.slots));
+                oracle_fail(sim, "every run is over, and %u wait for a slot",
+                            slots_n_waiting(sim->host.slots));
 }

@@ -4,8 +4,8 @@
 /*
  * The omniscient onlooker. It knows which process lives and who was told what, without asking the daemon.
  *
- *      at every drop    no live run has the namespace, nor a session anywhere, nor an unleased run; it is a berth name;
- *                       the oid was listed; every database was seen, in whole, after that and not long ago; nothing
+ *      at every drop    no live run has the namespace, nor a session anywhere, nor an unleased run; it is a
+ * berth name; the oid was listed; every database was seen, in whole, after that and not long ago; nothing
  *                       outside depends on it; a slot is free for it
  *      at every grant   nobody else has the namespace; the ledger has it
  *      at every slot    no more holders than slots
@@ -21,11 +21,13 @@ struct sweep_result;
 /* The first one counts. */
 void oracle_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster);      /* of the daemon's transaction */
-void oracle_on_drop(struct sim *sim, const struct server_schema *schema);         /* DROP SCHEMA has been carried out */
-void oracle_on_gone(struct sim *sim, const struct server_schema *schema);         /* and committed */
+void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster); /* of the daemon's transaction */
+void oracle_on_drop(struct sim *sim,
+                    const struct server_schema *schema); /* DROP SCHEMA has been carried out */
+void oracle_on_gone(struct sim *sim, const struct server_schema *schema); /* and committed */
 void oracle_on_granted(struct sim *sim, const struct run *run, const char *namespace, int64_t lease);
-void oracle_on_slot(struct sim *sim, const struct server_cluster *cluster);       /* a run was told that it holds one */
+void oracle_on_slot(struct sim *sim,
+                    const struct server_cluster *cluster); /* a run was told that it holds one */
 void oracle_on_swept(struct sim *sim, const struct sweep_result *result);
 void oracle_at_end(struct sim *sim);
 

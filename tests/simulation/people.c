@@ -25,7 +25,7 @@ static struct server_schema *some_schema(struct sim *sim)
         struct server_schema *schema, *found = NULL;
         unsigned n = 0;
 
-        TAILQ_FOREACH(schema, &database->schemas, link)
+        TAILQ_FOREACH (schema, &database->schemas, link)
                 if (!schema->maker && *schema->namespace && chance_below(&sim->chance, ++n) == 0)
                         found = schema;
         return found;
@@ -36,7 +36,7 @@ static struct run *some_run(struct sim *sim)
         struct run *run, *found = NULL;
         unsigned n = 0;
 
-        TAILQ_FOREACH(run, &sim->runs, link)
+        TAILQ_FOREACH (run, &sim->runs, link)
                 if (*run->namespace && chance_below(&sim->chance, ++n) == 0)
                         found = run;
         return found;
@@ -92,7 +92,7 @@ static void step_clock(struct sim *sim)
 
         sim->clock.wall += step;
         sim->has_clock_stepped = true;
-        TAILQ_FOREACH(stray, &sim->strays, link)
+        TAILQ_FOREACH (stray, &sim->strays, link)
                 stray->is_excused |= stray->has_token && step > 0;
 }
 
@@ -111,12 +111,14 @@ static void restart_server(struct sim *sim)
 {
         sim_say(sim, "a server restarts");
         sim->counts.faults++;
-        server_restart(&sim->server, &sim->server.clusters[chance_below(&sim->chance, sim->server.n_clusters)]);
+        server_restart(&sim->server,
+                       &sim->server.clusters[chance_below(&sim->chance, sim->server.n_clusters)]);
 }
 
 static void fill_disk(struct sim *sim)
 {
         sim->ledger.full_until = sim->clock.now + between(sim, 10 * MSEC, 10 * SEC);
+        sim_say(sim, "the disk is full for a while");
 }
 
 /* ---- operators and passers-by ---- */
@@ -138,17 +140,20 @@ static void keep(struct sim *sim)
         const struct run *run = some_run(sim);
         uint64_t until;
 
-        if (run && sim->host.is_up &&
-            !leases_keep(sim->host.leases, run->namespace, run->uid, true, between(sim, SEC, 30 * SEC), &until))
-                sim_keep(sim, run->namespace, until);
+        if (run && sim->host.is_up)
+                (void)leases_keep(sim->host.leases, run->namespace, run->uid, true,
+                                  between(sim, SEC, 30 * SEC), &until);
 }
 
 static void revoke(struct sim *sim)
 {
         const struct run *run = some_run(sim);
 
-        if (run && sim->host.is_up && !leases_revoke(sim->host.leases, run->namespace, 0, true, "it was in the way"))
-                sim->counts.revoked++;
+        if (!run || !sim->host.is_up ||
+            leases_revoke(sim->host.leases, run->namespace, 0, true, "it was in the way"))
+                return;
+        sim->counts.revoked++;
+        run_on_revoked(sim, run->namespace);
 }
 
 /* Somebody drops and makes it anew: the same name, another schema. */
@@ -162,7 +167,8 @@ static void make_anew(struct sim *sim)
                 return;
         (void)strcpy(name, schema->name);
         session = session_open(sim, schema->database, "psql");
-        if (server_pin(session->backend, name) == SERVER_DONE && server_drop(&sim->server, session->backend) == SERVER_DONE) {
+        if (server_pin(session->backend, name) == SERVER_DONE &&
+            server_drop(&sim->server, session->backend) == SERVER_DONE) {
                 server_commit(&sim->server, session->backend);
                 if (server_create(&sim->server, session->backend, name) == SERVER_DONE)
                         server_commit(&sim->server, session->backend);
@@ -193,9 +199,9 @@ static const struct {
         unsigned weight;
         void (*happen)(struct sim *sim);
 } happenings[] = {
-        { 40, run_start }, { 8, stray_start },  { 10, break_endpoint }, { 2, restart_server }, { 3, fill_disk },
-        { 3, kill_daemon }, { 2, hold_up_daemon }, { 1, suspend },        { 1, step_clock },     { 8, sweep },
-        { 2, keep },       { 2, revoke },       { 4, make_anew },       { 4, lock },
+        {40, run_start},  {8, stray_start},    {10, break_endpoint}, {2, restart_server}, {3, fill_disk},
+        {3, kill_daemon}, {2, hold_up_daemon}, {1, suspend},         {1, step_clock},     {8, sweep},
+        {2, keep},        {2, revoke},         {4, make_anew},       {4, lock},
 };
 
 static void happen(void *owner, uint64_t argument)
@@ -212,15 +218,17 @@ static void happen(void *owner, uint64_t argument)
         while (drawn >= happenings[at].weight)
                 drawn -= happenings[at++].weight;
         happenings[at].happen(sim);
-        clock_plan(&sim->clock, chance_one_in(&sim->chance, 4) ? between(sim, 0, 100 * MSEC) : between(sim, 0, 10 * SEC), happen,
-                   sim, 0);
+        clock_plan(&sim->clock,
+                   chance_one_in(&sim->chance, 4) ? between(sim, 0, 100 * MSEC) : between(sim, 0, 10 * SEC),
+                   happen, sim, 0);
 }
 
 /* Names that look like ours, and are not. */
 static void put_decoys(struct sim *sim)
 {
         static const char *const names[] = {
-                "public", "test_gw0", "test_prod", "test_user_settings", "testing_data", "Test_dev1_gw0", "test_dev1__gw0",
+                "public",       "test_gw0",      "test_prod",      "test_user_settings",
+                "testing_data", "Test_dev1_gw0", "test_dev1__gw0",
         };
 
         for (unsigned i = 0; i < sim->server.n_databases; i++) {
@@ -248,10 +256,10 @@ void people_calm(struct sim *sim)
         for (unsigned i = 0; i < sim->server.n_endpoints; i++)
                 sim->server.endpoints[i].fault_until = 0;
         for (unsigned i = 0; i < sim->server.n_databases; i++)
-                TAILQ_FOREACH(schema, &sim->server.databases[i].schemas, link)
+                TAILQ_FOREACH (schema, &sim->server.databases[i].schemas, link)
                         schema->prepared_until = 0;
         sim->ledger.full_until = 0;
         sim->clock.held_up_until = 0;
-        TAILQ_FOREACH(stray, &sim->strays, link)
+        TAILQ_FOREACH (stray, &sim->strays, link)
                 stray_end(stray);
 }

@@ -5,5 +5,6 @@
 
 struct sim;
 
-void people_start(struct sim *sim); /* decoys, and the first of all that happens; ends by itself when it is calm */
-void people_calm(struct sim *sim);  /* what is broken is mended */
+void people_start(
+        struct sim *sim); /* decoys, and the first of all that happens; ends by itself when it is calm */
+void people_calm(struct sim *sim); /* what is broken is mended */

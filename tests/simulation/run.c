@@ -70,8 +70,9 @@ static void member_exit(struct member *member)
         world_kill(&sim->world, member->process);
         drop_link(member);
         let_go_of(&member->inherited);
-        session_abandon(member->session, chance_one_in(chance_of(member), 4) ? chance_below(chance_of(member), 4 * SEC) :
-                                                                             chance_below(chance_of(member), 20 * MSEC));
+        session_abandon(member->session, chance_one_in(chance_of(member), 4)
+                                                 ? chance_below(chance_of(member), 4 * SEC)
+                                                 : chance_below(chance_of(member), 20 * MSEC));
         member->session = NULL;
 }
 
@@ -118,8 +119,8 @@ bool run_lives(const struct run *run)
         for (unsigned i = 0; i < run->n_members; i++) {
                 const struct member *member = &run->members[i];
 
-                if (run->is_released ? !is_runner(member) && is_connected(member) :
-                                       member->is_member && (is_alive(member) || is_carried_on(run, member)))
+                if (run->is_released ? !is_runner(member) && is_connected(member)
+                                     : member->is_member && (is_alive(member) || is_carried_on(run, member)))
                         return true;
         }
         return false;
@@ -129,7 +130,7 @@ bool member_holds_slot(const struct member *member)
 {
         const struct sim *sim = member->run->sim;
 
-        if (!member->grant || !is_alive(member))
+        if (!member->grant || !is_alive(member) || !run_lives(member->run))
                 return false;
         if (member->slot_life == sim->host.n_lives)
                 return member->link;
@@ -142,7 +143,7 @@ bool member_holds_slot(const struct member *member)
 static void call_acquire(struct member *runner)
 {
         const struct run *run = runner->run;
-        struct call call = { .kind = CALL_ACQUIRE, .no_wait = run->no_wait, .timeout_usec = run->timeout_usec };
+        struct call call = {.kind = CALL_ACQUIRE, .no_wait = run->no_wait, .timeout_usec = run->timeout_usec};
 
         (void)strcpy(call.namespace, run->forced);
         (void)strcpy(call.request, run->request);
@@ -151,7 +152,7 @@ static void call_acquire(struct member *runner)
 
 static void call_attach(struct member *member)
 {
-        struct call call = { .kind = CALL_ATTACH, .role = is_runner(member) ? ROLE_RUNNER : ROLE_WORKER };
+        struct call call = {.kind = CALL_ATTACH, .role = is_runner(member) ? ROLE_RUNNER : ROLE_WORKER};
 
         (void)strcpy(call.namespace, member->run->namespace);
         (void)strcpy(call.secret, member->run->secret);
@@ -161,7 +162,7 @@ static void call_attach(struct member *member)
 
 static void call_slot(struct member *member)
 {
-        struct call call = { .kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->grant };
+        struct call call = {.kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->grant};
 
         if (!member->grant && chance_one_in(chance_of(member), 10))
                 call.no_wait = true;
@@ -177,7 +178,7 @@ static void call_slot(struct member *member)
 
 static void call_slot_release(struct member *member)
 {
-        const struct call call = { .kind = CALL_SLOT_RELEASE, .grant = member->grant };
+        const struct call call = {.kind = CALL_SLOT_RELEASE, .grant = member->grant};
 
         link_call(member->link, &call);
 }
@@ -185,7 +186,7 @@ static void call_slot_release(struct member *member)
 static void call_release(struct member *runner)
 {
         const struct run *run = runner->run;
-        struct call call = { .kind = CALL_RELEASE, .keep = run->keeps };
+        struct call call = {.kind = CALL_RELEASE, .keep = run->keeps};
 
         if (!runner->is_attached) {
                 (void)strcpy(call.namespace, run->namespace);
@@ -198,8 +199,9 @@ static void call_release(struct member *runner)
 
 static void reconnect_soon(struct member *member)
 {
-        member->reconnect = clock_plan(&member->run->sim->clock, chance_between(chance_of(member), 10 * MSEC, 500 * MSEC),
-                                       reconnect, member, 0);
+        member->reconnect =
+                clock_plan(&member->run->sim->clock, chance_between(chance_of(member), 10 * MSEC, 500 * MSEC),
+                           reconnect, member, 0);
 }
 
 static void reconnect(void *owner, uint64_t argument)
@@ -316,7 +318,8 @@ static void runner_step(struct member *runner)
 
 static void schema_name(const struct member *member, char ret[NAMES_MAX + 1])
 {
-        (void)names_make_schema(member->run->namespace, member->worker, member->n_builds % 2 ? NULL : "x", ret, NULL);
+        (void)names_make_schema(member->run->namespace, member->worker, member->n_builds % 2 ? NULL : "x",
+                                ret, NULL);
 }
 
 static void application_name(const struct member *member, char ret[NAMES_MAX + 1])
@@ -405,7 +408,8 @@ static void release_slot(struct member *member)
 static void test(struct member *member)
 {
         struct sim *sim = member->run->sim;
-        struct server_database *database = &sim->server.databases[chance_below(&sim->chance, sim->server.n_databases)];
+        struct server_database *database =
+                &sim->server.databases[chance_below(&sim->chance, sim->server.n_databases)];
         struct server_schema *schema;
         char name[NAMES_MAX + 1];
 
@@ -448,7 +452,8 @@ static void worker_step(struct member *member)
                 if (!can_call(member)) {
                         plan(member, 100 * MSEC, 500 * MSEC);
                 } else if (member->n_builds) {
-                        member->endpoint = &sim->server.endpoints[chance_below(&sim->chance, sim->server.n_endpoints)];
+                        member->endpoint =
+                                &sim->server.endpoints[chance_below(&sim->chance, sim->server.n_endpoints)];
                         member->work = WORK_WAITS_FOR_SLOT;
                         call_slot(member);
                 } else {
@@ -506,9 +511,7 @@ static void on_acquired(struct member *runner, const struct reply *reply)
 /* Back after a restart: what it was about is asked again. */
 static void resume(struct member *member)
 {
-        if (is_runner(member))
-                return;
-        if (member->work == WORK_WAITS_FOR_SLOT || member->grant)
+        if (!is_runner(member) && (member->work == WORK_WAITS_FOR_SLOT || member->grant))
                 call_slot(member);
         else if (!member->next)
                 plan(member, 0, 10 * MSEC);
@@ -521,6 +524,8 @@ static void on_slot(struct member *member, const struct reply *reply)
         if (!reply->error) {
                 if (member->work == WORK_WAITS_FOR_SLOT) {
                         member->work = WORK_BUILDS;
+                        plan(member, 0, 10 * MSEC);
+                } else if (!member->next) {
                         plan(member, 0, 10 * MSEC);
                 }
                 return;
@@ -578,7 +583,7 @@ static void on_let_go(void *owner, struct link *link, bool slot, bool revoked)
                 member_exit(member);
 }
 
-static const struct link_events link_events = { .replied = on_replied, .let_go = on_let_go, .lost = on_lost };
+static const struct link_events link_events = {.replied = on_replied, .let_go = on_let_go, .lost = on_lost};
 
 /* ---- what the daemon has decided ---- */
 
@@ -594,7 +599,8 @@ void run_on_granted(struct link *link, const struct lease *lease)
         oracle_on_granted(link->sim, runner ? runner->run : NULL, lease->namespace, lease->id);
         if (!runner)
                 return;
-        sim_say(link->sim, "run %u is granted %s, lease %lld", runner->run->number, lease->namespace, (long long)lease->id);
+        sim_say(link->sim, "run %u is granted %s, lease %lld", runner->run->number, lease->namespace,
+                (long long)lease->id);
         runner->is_member = runner->is_attached = true;
         runner->run->is_granted = true;
         runner->run->lease = lease->id;
@@ -614,8 +620,8 @@ void run_on_refused(struct link *link, int error)
         struct member *member = member_of(link);
 
         if (member && run_lives(member->run) && !member->run->is_released)
-                oracle_fail(link->sim, "run %u (%s) lives, and member %u may not attach: %d", member->run->number,
-                            member->run->namespace, member->index, error);
+                oracle_fail(link->sim, "run %u (%s) lives, and member %u may not attach: %d",
+                            member->run->number, member->run->namespace, member->index, error);
 }
 
 void run_on_released(struct link *link)
@@ -645,6 +651,14 @@ void run_on_slot_released(struct link *link)
                 member->grant = 0;
 }
 
+void run_on_revoked(struct sim *sim, const char *namespace)
+{
+        struct run *run;
+
+        TAILQ_FOREACH (run, &sim->runs, link)
+                run->is_revoked |= !run->is_over && !strcmp(run->namespace, namespace);
+}
+
 void run_on_slot_let_go(struct link *link)
 {
         run_on_slot_released(link);
@@ -654,14 +668,14 @@ void run_on_ended(struct sim *sim, const struct lease *lease)
 {
         struct run *run;
 
-        TAILQ_FOREACH(run, &sim->runs, link) {
+        TAILQ_FOREACH (run, &sim->runs, link) {
                 if (run->lease != lease->id)
                         continue;
                 if (lease->state == LEASE_REVOKED)
                         run->is_revoked = true;
                 else if (run_lives(run))
-                        oracle_fail(sim, "lease %lld of run %u (%s) ended in state %d, and it lives", (long long)lease->id,
-                                    run->number, run->namespace, (int)lease->state);
+                        oracle_fail(sim, "lease %lld of run %u (%s) ended in state %d, and it lives",
+                                    (long long)lease->id, run->number, run->namespace, (int)lease->state);
                 run->is_over = true;
         }
 }
@@ -682,6 +696,23 @@ static void members_init(struct run *run)
                 member->attaches = !chance_one_in(chance, 6);
                 member->n_builds = (unsigned)chance_below(chance, 3);
                 member->n_tests = (unsigned)chance_below(chance, 5);
+        }
+}
+
+void run_describe(const struct run *run)
+{
+        for (unsigned i = 0; i < run->n_members; i++) {
+                const struct member *member = &run->members[i];
+
+                if (is_alive(member))
+                        sim_say(run->sim,
+                                "member %u: work %d, grant %lld, link %lld%s%s, call in work %d%s%s", i,
+                                (int)member->work, (long long)member->grant,
+                                member->link ? (long long)member->link->id : 0,
+                                can_call(member) ? "" : " busy", member->is_attached ? " attached" : "",
+                                member->link ? (int)member->link->pending : 0,
+                                member->next ? ", has a next step" : "",
+                                member->reconnect ? ", reconnects" : "");
         }
 }
 

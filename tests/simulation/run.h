@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * A leased run: a runner that acquires, workers that attach, take slots, build schemas and use them; and one of the
- * ways in which runs end.
+ * A leased run: a runner that acquires, workers that attach, take slots, build schemas and use them; and one
+ * of the ways in which runs end.
  *
- * Whether it lives (run_lives) is known here without asking the daemon: it was told "granted", and it neither was
- * revoked nor is it proven dead.
+ * Whether it lives (run_lives) is known here without asking the daemon: it was told "granted", and it neither
+ * was revoked nor is it proven dead.
  */
 
 #include "host.h"
@@ -29,18 +29,18 @@ struct member {
         struct run *run;
         unsigned index; /* 0: the runner; workers are gw<index - 1> */
         char worker[NAMES_WORKER_MAX + 1];
-        struct process *process;      /* NULL: not started */
-        struct link *link;            /* its own */
-        struct link *inherited;       /* the runner's, by fork */
-        bool is_member;               /* the daemon has been told: it acquired or attached */
-        bool attaches;                /* workers that do not are carried by what they inherited */
-        bool is_attached;             /* on its present link */
+        struct process *process; /* NULL: not started */
+        struct link *link;       /* its own */
+        struct link *inherited;  /* the runner's, by fork */
+        bool is_member;          /* the daemon has been told: it acquired or attached */
+        bool attaches;           /* workers that do not are carried by what they inherited */
+        bool is_attached;        /* on its present link */
         struct clock_event *next, *reconnect;
         enum work work;
-        unsigned n_builds, n_tests;   /* left */
+        unsigned n_builds, n_tests;      /* left */
         const struct endpoint *endpoint; /* of the slot and the build */
-        int64_t grant;                /* of the slot it holds, or 0 */
-        unsigned slot_life;           /* of the daemon that granted it */
+        int64_t grant;                   /* of the slot it holds, or 0 */
+        unsigned slot_life;              /* of the daemon that granted it */
         struct session *session;
 };
 
@@ -65,6 +65,7 @@ void run_start(struct sim *sim);
 void run_kill(struct run *run); /* all of it, now */
 void runs_done(struct sim *sim);
 
+void run_describe(const struct run *run); /* with --verbose: what its processes are doing */
 bool run_lives(const struct run *run);
 bool run_is_over(const struct run *run); /* every process has ended */
 /* Does the member hold a slot that counts, as far as the daemon can know? */
@@ -78,4 +79,5 @@ void run_on_released(struct link *link);
 void run_on_slot(struct link *link, const struct slot_use *use);
 void run_on_slot_released(struct link *link);
 void run_on_slot_let_go(struct link *link);
+void run_on_revoked(struct sim *sim, const char *namespace);
 void run_on_ended(struct sim *sim, const struct lease *lease);

@@ -15,13 +15,15 @@ void server_init(struct server *server, struct sim *sim)
         struct chance *chance = &sim->chance;
         bool is_clone = chance_one_in(chance, 3); /* a promoted clone has the same identifier */
 
-        *server = (struct server){ .sim = sim, .last_oid = 16384 };
+        *server = (struct server){.sim = sim, .last_oid = 16384};
         server->n_clusters = (unsigned)chance_between(chance, 1, N_CLUSTERS_MAX);
         for (unsigned i = 0; i < server->n_clusters; i++) {
                 struct server_cluster *cluster = &server->clusters[i];
 
-                *cluster = (struct server_cluster){ .index = i, .started = sim->clock.now - 500 * SEC - i, .last_pid = 2000 };
-                (void)snprintf(cluster->system_identifier, sizeof(cluster->system_identifier), "73%u", is_clone ? 0 : i);
+                *cluster = (struct server_cluster){
+                        .index = i, .started = sim->clock.now - 500 * SEC - i, .last_pid = 2000};
+                (void)snprintf(cluster->system_identifier, sizeof(cluster->system_identifier), "73%u",
+                               is_clone ? 0 : i);
                 (void)snprintf(cluster->address, sizeof(cluster->address), "%u:/run/pg", 5432 + i);
                 TAILQ_INIT(&cluster->backends);
         }
@@ -107,7 +109,7 @@ bool server_has_session(const struct server *server, const char *namespace)
         const struct server_backend *backend;
 
         for (unsigned i = 0; i < server->n_clusters; i++)
-                TAILQ_FOREACH(backend, &server->clusters[i].backends, link)
+                TAILQ_FOREACH (backend, &server->clusters[i].backends, link)
                         if (names_parse_application_name(backend->application_name, &name) &&
                             !strcmp(name.namespace, namespace))
                                 return true;
@@ -127,7 +129,7 @@ struct server_schema *server_find(const struct server_database *database, const 
 {
         struct server_schema *schema;
 
-        TAILQ_FOREACH(schema, &database->schemas, link)
+        TAILQ_FOREACH (schema, &database->schemas, link)
                 if (!strcmp(schema->name, name))
                         return schema;
         return NULL;
@@ -137,18 +139,19 @@ struct server_schema *server_find_oid(const struct server_database *database, un
 {
         struct server_schema *schema;
 
-        TAILQ_FOREACH(schema, &database->schemas, link)
+        TAILQ_FOREACH (schema, &database->schemas, link)
                 if (schema->oid == oid)
                         return schema;
         return NULL;
 }
 
 /* Does anybody but this backend touch the schema, that much or more? */
-static bool is_touched(const struct server_backend *mine, const struct server_schema *schema, enum touch least)
+static bool is_touched(const struct server_backend *mine, const struct server_schema *schema,
+                       enum touch least)
 {
         const struct server_backend *backend;
 
-        TAILQ_FOREACH(backend, &schema->database->cluster->backends, link)
+        TAILQ_FOREACH (backend, &schema->database->cluster->backends, link)
                 if (backend != mine && backend->schema == schema && backend->touch >= least)
                         return true;
         return false;
@@ -160,7 +163,8 @@ enum server_result server_create(struct server *server, struct server_backend *b
         struct berth_name parsed;
 
         if (schema)
-                return schema->maker || is_touched(backend, schema, TOUCH_DROPPED) ? SERVER_BLOCKED : SERVER_EXISTS;
+                return schema->maker || is_touched(backend, schema, TOUCH_DROPPED) ? SERVER_BLOCKED
+                                                                                   : SERVER_EXISTS;
         schema = NEW(struct server_schema);
         schema->oid = ++server->last_oid;
         (void)snprintf(schema->name, sizeof(schema->name), "%s", name);

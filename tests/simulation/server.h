@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * PostgreSQL servers made of memory: as much of them as decides who lives. Clusters hold databases, databases hold
- * schemas, backends touch schemas. Schemas are transactional: made and dropped for others at commit, and a pin or an
- * open statement holds a lock until the end of its transaction.
+ * PostgreSQL servers made of memory: as much of them as decides who lives. Clusters hold databases, databases
+ * hold schemas, backends touch schemas. Schemas are transactional: made and dropped for others at commit, and
+ * a pin or an open statement holds a lock until the end of its transaction.
  *
- * An endpoint is a configured database as the daemon names it: the way to a database, and what is wrong with the way.
+ * An endpoint is a configured database as the daemon names it: the way to a database, and what is wrong with
+ * the way.
  */
 
 #include "proto/names.h"

@@ -16,6 +16,7 @@ struct session {
 TAILQ_HEAD(sessions, session);
 
 struct session *session_open(struct sim *sim, struct server_database *database, const char *application_name);
-void session_close(struct session *session);                   /* NULL is allowed */
-void session_abandon(struct session *session, uint64_t delay); /* the client is dead; the backend notices after that */
+void session_close(struct session *session); /* NULL is allowed */
+void session_abandon(struct session *session,
+                     uint64_t delay); /* the client is dead; the backend notices after that */
 void sessions_done(struct sim *sim);

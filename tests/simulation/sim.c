@@ -50,6 +50,8 @@ void sim_keep(struct sim *sim, const char *namespace, uint64_t until)
                 kept = find_kept(sim, "");
         if (!kept)
                 return;
+        sim_say(sim, "%s is to be kept for %llu s", namespace,
+                (unsigned long long)((until - world_realtime(&sim->world)) / SEC));
         (void)strcpy(kept->namespace, namespace);
         kept->until = until;
 }
@@ -84,8 +86,8 @@ static void draw_settings(struct sim *sim)
                 .n_databases = sim->server.n_endpoints,
         };
         for (unsigned i = 0; i < sim->server.n_endpoints; i++)
-                sim->databases[i] = (struct database_setting){ .name = sim->server.endpoints[i].name,
-                                                               .conninfo = sim->server.endpoints[i].conninfo };
+                sim->databases[i] = (struct database_setting){.name = sim->server.endpoints[i].name,
+                                                              .conninfo = sim->server.endpoints[i].conninfo};
 }
 
 static void run_until(struct sim *sim, uint64_t until)
@@ -99,7 +101,7 @@ static const struct run *first_at_work(const struct sim *sim)
 {
         const struct run *run;
 
-        TAILQ_FOREACH(run, &sim->runs, link)
+        TAILQ_FOREACH (run, &sim->runs, link)
                 if (!run_is_over(run))
                         return run;
         return NULL;
@@ -115,13 +117,15 @@ static void wait_for_runs(struct sim *sim)
                 run_until(sim, sim->clock.now + SEC);
                 if (sim->clock.now < end)
                         continue;
-                oracle_fail(sim, "run %u (%s) is still at work long after all faults have ended", run->number, run->namespace);
+                run_describe(run);
+                oracle_fail(sim, "run %u (%s) is still at work long after all faults have ended", run->number,
+                            run->namespace);
         }
 }
 
 static void sweep_twice(struct sim *sim)
 {
-        const struct sweep_request request = { .caller = ++sim->host.last_link };
+        const struct sweep_request request = {.caller = ++sim->host.last_link};
         uint64_t end = sim->clock.now + 600 * SEC;
 
         for (unsigned n = 0; n < 2 && !*sim->violation; n++) {
@@ -188,7 +192,6 @@ static void sim_init(struct sim *sim, uint64_t seed, bool verbose)
 
 static void sim_done(struct sim *sim)
 {
-        host_done(&sim->host);
         fake_ledger_done(&sim->ledger);
         fake_pg_done(&sim->pg);
         sessions_done(sim);
@@ -206,6 +209,7 @@ bool sim_run(uint64_t seed, bool verbose, struct counts *counts)
 
         sim_init(sim, seed, verbose);
         play(sim);
+        host_done(&sim->host); /* it may leave something behind, and be found out */
         sim->counts.events = sim->clock.n_fired;
         is_sound = !*sim->violation;
         if (!is_sound)

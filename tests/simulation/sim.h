@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * One schedule: a host, some PostgreSQL servers, a disk, the daemon's services as they are, and the people and runs
- * that use them, all in virtual time and all from one seed.
+ * One schedule: a host, some PostgreSQL servers, a disk, the daemon's services as they are, and the people
+ * and runs that use them, all in virtual time and all from one seed.
  *
  *      chaos   runs come, work, crash; databases, disk and daemon fail
  *      calm    nothing new, nothing fails; whoever is at work ends
  *      after   two sweeps; then nothing may be left
  *
- * The oracle (oracle.h) knows everything and looks on at every drop, every grant and at the end. The first violation
- * ends the schedule.
+ * The oracle (oracle.h) knows everything and looks on at every drop, every grant and at the end. The first
+ * violation ends the schedule.
  */
 
 #include "chance.h"
@@ -23,7 +23,8 @@
 #include "world.h"
 
 struct counts {
-        uint64_t leases, attaches, slots, sweeps, incomplete, drops, builds, faults, crashes, restarts, revoked, refused;
+        uint64_t leases, attaches, slots, sweeps, incomplete, drops, builds, faults, crashes, restarts,
+                revoked, refused;
         uint64_t claims_waited, events;
 };
 

@@ -22,7 +22,8 @@ static void open_session(struct stray *stray)
         char name[NAMES_MAX + 1];
 
         (void)names_make_application_name(stray->namespace, "gw0", NULL, name, NULL);
-        stray->session = session_open(sim, &sim->server.databases[chance_below(&sim->chance, sim->server.n_databases)], name);
+        stray->session = session_open(
+                sim, &sim->server.databases[chance_below(&sim->chance, sim->server.n_databases)], name);
 }
 
 static void build(struct stray *stray)
@@ -90,13 +91,14 @@ void stray_start(struct sim *sim)
         stray->sim = sim;
         stray->process = world_spawn(&sim->world);
         stray->has_token = chance_one_in(&sim->chance, 2);
-        token = (struct berth_token){ .pid = (uint32_t)stray->process->pid,
-                                      .epoch_sec = world_realtime(&sim->world) / SEC,
-                                      .random = (uint32_t)chance_bits(&sim->chance) };
+        token = (struct berth_token){.pid = (uint32_t)stray->process->pid,
+                                     .epoch_sec = world_realtime(&sim->world) / SEC,
+                                     .random = (uint32_t)chance_bits(&sim->chance)};
         if (stray->has_token)
                 names_make_token(&token, stray->namespace);
         else
-                (void)snprintf(stray->namespace, sizeof(stray->namespace), "man%llu", (unsigned long long)sim->clock.now);
+                (void)snprintf(stray->namespace, sizeof(stray->namespace), "man%llu",
+                               (unsigned long long)sim->clock.now);
         TAILQ_INSERT_TAIL(&sim->strays, stray, link);
         open_session(stray);
         build(stray);

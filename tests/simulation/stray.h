@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A run without a lease: somebody's plain pytest. Either it made a token of its own pid and holds no session for long,
- * or it has a name of its own choice and a session throughout.
+ * A run without a lease: somebody's plain pytest. Either it made a token of its own pid and holds no session
+ * for long, or it has a name of its own choice and a session throughout.
  */
 
 #include "session.h"

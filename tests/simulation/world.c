@@ -76,7 +76,7 @@ static struct timer *timer_new(struct env *env, timer_fn *fire, void *owner)
 {
         struct timer *timer = NEW(struct timer);
 
-        *timer = (struct timer){ .world = world_of(env), .fire = fire, .owner = owner };
+        *timer = (struct timer){.world = world_of(env), .fire = fire, .owner = owner};
         timer->world->n_timers++;
         return timer;
 }
@@ -123,8 +123,8 @@ static struct process *alive(const struct world *world, pid_t pid)
 
 static bool is_same(const struct world *world, const struct process *process, const struct process_id *id)
 {
-        return !strcmp(id->boot_id, world->boot_id) && process->pid == id->pid && process->start_ticks == id->start_ticks &&
-               process->inode == id->pidfd_inode;
+        return !strcmp(id->boot_id, world->boot_id) && process->pid == id->pid &&
+               process->start_ticks == id->start_ticks && process->inode == id->pidfd_inode;
 }
 
 struct process *world_spawn(struct world *world)
@@ -164,7 +164,8 @@ static void tell(struct process_watch *watch)
         struct sim *sim = watch->world->sim;
 
         if (!watch->event && !watch->told)
-                watch->event = clock_plan_for_daemon(&sim->clock, chance_below(&sim->chance, 3 * MSEC), on_gone, watch, 0);
+                watch->event = clock_plan_for_daemon(&sim->clock, chance_below(&sim->chance, 3 * MSEC),
+                                                     on_gone, watch, 0);
 }
 
 void world_kill(struct world *world, struct process *process)
@@ -179,7 +180,7 @@ void world_kill(struct world *world, struct process *process)
 
 struct process_id world_identify(const struct world *world, const struct process *process)
 {
-        struct process_id id = { 0 };
+        struct process_id id = {0};
 
         if (process->is_foreign)
                 return id;
@@ -201,8 +202,8 @@ static enum process_state process_state(struct env *env, const struct process_id
         return process && is_same(world, process, id) ? PROCESS_ALIVE : PROCESS_GONE;
 }
 
-static struct process_watch *process_watch(struct env *env, const struct process_id *id, process_gone_fn *gone,
-                                           void *owner, uint64_t number)
+static struct process_watch *process_watch(struct env *env, const struct process_id *id,
+                                           process_gone_fn *gone, void *owner, uint64_t number)
 {
         struct world *world = world_of(env);
         struct process_watch *watch;
@@ -210,7 +211,8 @@ static struct process_watch *process_watch(struct env *env, const struct process
         if (!id->pid)
                 return NULL;
         watch = NEW(struct process_watch);
-        *watch = (struct process_watch){ .world = world, .process = *id, .gone = gone, .owner = owner, .id = number };
+        *watch = (struct process_watch){
+                .world = world, .process = *id, .gone = gone, .owner = owner, .id = number};
         watch->next = world->watches;
         watch->link = &world->watches;
         if (watch->next)
@@ -263,7 +265,7 @@ static const struct env_ops ops = {
 
 void world_init(struct world *world, struct sim *sim)
 {
-        *world = (struct world){ .env = { .ops = &ops }, .sim = sim, .last_pid = FIRST_PID };
+        *world = (struct world){.env = {.ops = &ops}, .sim = sim, .last_pid = FIRST_PID};
         world->has_pidfs = chance_one_in(&sim->chance, 2);
         (void)strcpy(world->boot_id, "5eed0000-0000-4000-8000-000000000001");
 }

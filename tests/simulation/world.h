@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The host: its processes, and the daemon's view of time, chance and processes (seam/env.h). Pids are few and used
- * again soon.
+ * The host: its processes, and the daemon's view of time, chance and processes (seam/env.h). Pids are few and
+ * used again soon.
  */
 
 #include "chance.h"
