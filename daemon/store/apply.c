@@ -88,82 +88,66 @@ static const char *nothing(const struct ledger_change *change, char *text)
         return NULL;
 }
 
+/* clang-format off */
+
 #define INSERT_MEMBER                                                                                        \
-        "INSERT OR REPLACE INTO member (id, lease, role, worker, uid, pid, start_ticks, pidfd_inode,"        \
-        " boot_id, joined_usec) SELECT :member, :lease, :role, :worker, :uid, :pid, :start_ticks, "          \
-        ":pidfd_inode,"                                                                                      \
-        " :boot_id, :time_usec WHERE :member IS NOT NULL"
+        "INSERT OR REPLACE INTO member"                                                                      \
+        " (id, lease, role, worker, uid, pid, start_ticks, pidfd_inode, boot_id, joined_usec)"               \
+        " SELECT :member, :lease, :role, :worker, :uid, :pid, :start_ticks, :pidfd_inode, :boot_id,"         \
+        " :time_usec WHERE :member IS NOT NULL"
 
 static const struct rule rules[LEDGER_CHANGE_MAX_] = {
-        [LEDGER_LEASE_GRANTED] = {"lease_granted",
-                                  granted,
-                                  {"INSERT OR REPLACE INTO lease (id, namespace, label, uid, forced, "
-                                   "request, secret_hash, first_member,"
-                                   " granted_usec) VALUES (:lease, :namespace, :label, :uid, :forced, "
-                                   ":request, :secret_hash, :member,"
-                                   " :time_usec)",
-                                   INSERT_MEMBER}},
-        [LEDGER_LEASE_REKEYED] = {"lease_rekeyed",
-                                  nothing,
-                                  {"UPDATE lease SET secret_hash = :secret_hash WHERE id = :lease"}},
-        [LEDGER_LEASE_ENDED] =
-                {"lease_ended",
-                 ended,
-                 {"UPDATE lease SET ended_usec = :time_usec, outcome = :detail, reason = :reason,"
-                  " exit_status = :exit_status WHERE id = :lease"}},
-        [LEDGER_LEASE_KEPT] =
-                {"lease_kept",
-                 kept,
-                 {"DELETE FROM keep WHERE namespace = :namespace",
-                  "INSERT INTO keep SELECT :namespace, :until_usec, :time_usec WHERE :until_usec > 0"}},
-        [LEDGER_MEMBER_JOINED] = {"member_joined", joined, {INSERT_MEMBER}},
-        [LEDGER_MEMBER_LEFT] = {"member_left",
-                                NULL,
-                                {"UPDATE member SET left_usec = :time_usec WHERE id = :member"}},
-        [LEDGER_SLOT_GRANTED] =
-                {"slot_granted",
-                 slot,
-                 {"INSERT OR REPLACE INTO slot VALUES (:grant, :lease, :namespace, :worker, :cluster,"
-                  " :slot, :pid, :start_ticks, :pidfd_inode, :boot_id, :time_usec)"}},
-        [LEDGER_SLOT_FREED] = {"slot_freed", NULL, {"DELETE FROM slot WHERE grant = :grant"}},
-        [LEDGER_CLAIMED] =
-                {"claimed",
-                 NULL,
-                 {"INSERT OR REPLACE INTO claim VALUES (:database, :schema, coalesce(:oid, ''), :namespace,"
-                  " :sweep, :time_usec)"}},
-        [LEDGER_UNCLAIMED] = {"unclaimed",
-                              NULL,
-                              {"DELETE FROM claim WHERE database = :database AND schema = :schema"
-                               " AND oid = coalesce(:oid, '')"}},
+        [LEDGER_LEASE_GRANTED] = { "lease_granted", granted, {
+                "INSERT OR REPLACE INTO lease"
+                " (id, namespace, label, uid, forced, request, secret_hash, first_member, granted_usec)"
+                " VALUES (:lease, :namespace, :label, :uid, :forced, :request, :secret_hash, :member, :time_usec)",
+                INSERT_MEMBER } },
+        [LEDGER_LEASE_REKEYED] = { "lease_rekeyed", nothing, {
+                "UPDATE lease SET secret_hash = :secret_hash WHERE id = :lease" } },
+        [LEDGER_LEASE_ENDED] = { "lease_ended", ended, {
+                "UPDATE lease SET ended_usec = :time_usec, outcome = :detail, reason = :reason,"
+                " exit_status = :exit_status WHERE id = :lease" } },
+        [LEDGER_LEASE_KEPT] = { "lease_kept", kept, {
+                "DELETE FROM keep WHERE namespace = :namespace",
+                "INSERT INTO keep SELECT :namespace, :until_usec, :time_usec WHERE :until_usec > 0" } },
+        [LEDGER_MEMBER_JOINED] = { "member_joined", joined, { INSERT_MEMBER } },
+        [LEDGER_MEMBER_LEFT] = { "member_left", NULL, {
+                "UPDATE member SET left_usec = :time_usec WHERE id = :member" } },
+        [LEDGER_SLOT_GRANTED] = { "slot_granted", slot, {
+                "INSERT OR REPLACE INTO slot VALUES (:grant, :lease, :namespace, :worker, :cluster, :slot,"
+                " :pid, :start_ticks, :pidfd_inode, :boot_id, :time_usec)" } },
+        [LEDGER_SLOT_FREED] = { "slot_freed", NULL, {
+                "DELETE FROM slot WHERE grant = :grant" } },
+        [LEDGER_CLAIMED] = { "claimed", NULL, {
+                "INSERT OR REPLACE INTO claim"
+                " VALUES (:database, :schema, coalesce(:oid, ''), :namespace, :sweep, :time_usec)" } },
+        [LEDGER_UNCLAIMED] = { "unclaimed", NULL, {
+                "DELETE FROM claim"
+                " WHERE database = :database AND schema = :schema AND oid = coalesce(:oid, '')" } },
         /* The first sighting counts; a later one changes nothing. */
-        [LEDGER_SIGHTED] = {"sighted",
-                            NULL,
-                            {"INSERT OR IGNORE INTO sighting VALUES (:database, :schema, coalesce(:oid, ''),"
-                             " :time_usec)"}},
-        [LEDGER_UNSIGHTED] = {"unsighted",
-                              NULL,
-                              {"DELETE FROM sighting WHERE database = :database AND schema = :schema"
-                               " AND oid = coalesce(:oid, '')"}},
-        [LEDGER_SWEPT] =
-                {"swept",
-                 swept,
-                 {"INSERT OR REPLACE INTO sweep VALUES (:sweep, :dry_run, :complete, :time_usec, :detail)"}},
-        [LEDGER_VERDICT] =
-                {"verdict",
-                 verdict,
-                 {"INSERT OR REPLACE INTO verdict VALUES (:sweep, :database, :schema, coalesce(:oid, ''),"
-                  " :namespace, :detail, :reason, :sqlstate, :message, :time_usec)"}},
-        [LEDGER_NOTED] = {"noted", NULL, {NULL}},
+        [LEDGER_SIGHTED] = { "sighted", NULL, {
+                "INSERT OR IGNORE INTO sighting VALUES (:database, :schema, coalesce(:oid, ''), :time_usec)" } },
+        [LEDGER_UNSIGHTED] = { "unsighted", NULL, {
+                "DELETE FROM sighting"
+                " WHERE database = :database AND schema = :schema AND oid = coalesce(:oid, '')" } },
+        [LEDGER_SWEPT] = { "swept", swept, {
+                "INSERT OR REPLACE INTO sweep VALUES (:sweep, :dry_run, :complete, :time_usec, :detail)" } },
+        [LEDGER_VERDICT] = { "verdict", verdict, {
+                "INSERT OR REPLACE INTO verdict VALUES (:sweep, :database, :schema, coalesce(:oid, ''), :namespace,"
+                " :detail, :reason, :sqlstate, :message, :time_usec)" } },
+        [LEDGER_NOTED] = { "noted", NULL, { NULL } },
 };
 
 /* Runs before the change itself, so that the row of a slot that is being freed can still say whose it was. */
 static const char event_sql[] =
         "INSERT INTO event (time_usec, event, lease, namespace, worker, database, schema, detail)"
-        " SELECT :time_usec, :event, coalesce(:lease, slot.lease), coalesce(:namespace, slot.namespace, "
-        "lease.namespace),"
-        " coalesce(:worker, slot.worker, member.worker), :database, :schema, :summary"
+        " SELECT :time_usec, :event, coalesce(:lease, slot.lease),"
+        " coalesce(:namespace, slot.namespace, lease.namespace), coalesce(:worker, slot.worker, member.worker),"
+        " :database, :schema, :summary"
         " FROM (SELECT 1) LEFT JOIN slot ON slot.grant = :grant LEFT JOIN lease ON lease.id = :lease"
         " LEFT JOIN member ON member.id = :member";
+
+/* clang-format on */
 
 struct prepared {
         sqlite3_stmt *statement; /* NULL: none */

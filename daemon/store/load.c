@@ -8,42 +8,44 @@
 
 #define COLUMNS_MAX 20
 
+/* clang-format off */
+
 /* The names of the columns are those of the fields of struct ledger_change. */
 static const struct query {
         enum ledger_change_kind kind;
         const char *sql;
 } queries[] = {
-        {LEDGER_LEASE_GRANTED,
-         "SELECT l.id AS lease, l.namespace, l.label, l.uid, l.forced, l.request, l.secret_hash,"
-         " l.granted_usec AS time_usec, l.first_member AS member, k.until_usec, m.role, m.worker, m.pid, "
-         "m.start_ticks,"
-         " m.pidfd_inode, m.boot_id"
-         " FROM lease l LEFT JOIN member m ON m.id = l.first_member LEFT JOIN keep k ON k.namespace = "
-         "l.namespace"
-         " WHERE l.ended_usec IS NULL ORDER BY l.id"},
-        {LEDGER_LEASE_ENDED, "SELECT l.id AS lease, l.namespace, l.label, l.uid, l.forced, l.outcome AS "
-                             "detail, l.reason, l.exit_status,"
-                             " l.ended_usec AS time_usec, k.until_usec"
-                             " FROM lease l LEFT JOIN keep k ON k.namespace = l.namespace"
-                             " WHERE l.id IN (SELECT max(id) FROM lease WHERE ended_usec IS NOT NULL GROUP "
-                             "BY namespace) ORDER BY l.id"},
-        {LEDGER_MEMBER_JOINED, "SELECT m.id AS member, m.lease, l.namespace, m.role, m.worker, m.uid, m.pid, "
-                               "m.start_ticks, m.pidfd_inode,"
-                               " m.boot_id, m.joined_usec AS time_usec"
-                               " FROM member m JOIN lease l ON l.id = m.lease"
-                               " WHERE l.ended_usec IS NULL AND m.left_usec IS NULL ORDER BY m.id"},
-        {LEDGER_SLOT_GRANTED,
-         "SELECT grant, lease, namespace, worker, cluster, slot, pid, start_ticks, pidfd_inode, boot_id,"
-         " granted_usec AS time_usec FROM slot ORDER BY grant"},
-        {LEDGER_CLAIMED,
-         "SELECT database, schema, oid, namespace, sweep, claimed_usec AS time_usec FROM claim"
-         " ORDER BY claimed_usec, database, schema"},
-        {LEDGER_SIGHTED, "SELECT database, schema, oid, seen_usec AS time_usec FROM sighting ORDER BY "
-                         "seen_usec, database, schema"},
-        {LEDGER_SWEPT,
-         "SELECT id AS sweep, dry_run, complete, finished_usec AS time_usec, result AS detail FROM sweep"
-         " ORDER BY id DESC LIMIT 1"},
+        { LEDGER_LEASE_GRANTED,
+          "SELECT l.id AS lease, l.namespace, l.label, l.uid, l.forced, l.request, l.secret_hash,"
+          " l.granted_usec AS time_usec, l.first_member AS member, k.until_usec,"
+          " m.role, m.worker, m.pid, m.start_ticks, m.pidfd_inode, m.boot_id"
+          " FROM lease l LEFT JOIN member m ON m.id = l.first_member LEFT JOIN keep k ON k.namespace = l.namespace"
+          " WHERE l.ended_usec IS NULL ORDER BY l.id" },
+        { LEDGER_LEASE_ENDED,
+          "SELECT l.id AS lease, l.namespace, l.label, l.uid, l.forced, l.outcome AS detail, l.reason,"
+          " l.exit_status, l.ended_usec AS time_usec, k.until_usec"
+          " FROM lease l LEFT JOIN keep k ON k.namespace = l.namespace"
+          " WHERE l.id IN (SELECT max(id) FROM lease WHERE ended_usec IS NOT NULL GROUP BY namespace) ORDER BY l.id" },
+        { LEDGER_MEMBER_JOINED,
+          "SELECT m.id AS member, m.lease, l.namespace, m.role, m.worker, m.uid, m.pid, m.start_ticks,"
+          " m.pidfd_inode, m.boot_id, m.joined_usec AS time_usec"
+          " FROM member m JOIN lease l ON l.id = m.lease"
+          " WHERE l.ended_usec IS NULL AND m.left_usec IS NULL ORDER BY m.id" },
+        { LEDGER_SLOT_GRANTED,
+          "SELECT grant, lease, namespace, worker, cluster, slot, pid, start_ticks, pidfd_inode, boot_id,"
+          " granted_usec AS time_usec FROM slot ORDER BY grant" },
+        { LEDGER_CLAIMED,
+          "SELECT database, schema, oid, namespace, sweep, claimed_usec AS time_usec FROM claim"
+          " ORDER BY claimed_usec, database, schema" },
+        { LEDGER_SIGHTED,
+          "SELECT database, schema, oid, seen_usec AS time_usec FROM sighting"
+          " ORDER BY seen_usec, database, schema" },
+        { LEDGER_SWEPT,
+          "SELECT id AS sweep, dry_run, complete, finished_usec AS time_usec, result AS detail FROM sweep"
+          " ORDER BY id DESC LIMIT 1" },
 };
+
+/* clang-format on */
 
 static int load_query(struct sqlite *sqlite, const struct query *query, ledger_load_fn *each, void *owner)
 {

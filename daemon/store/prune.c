@@ -6,6 +6,8 @@
 /* "test_<namespace>_...": a namespace has no underscore, so it ends at the second one (product section 3). */
 #define NAMESPACE_OF_SCHEMA "substr(schema, 6, instr(substr(schema, 6), '_') - 1)"
 
+/* clang-format off */
+
 /* In this order: members go after their leases, verdicts after their sweeps. ?1 is the time. */
 static const char *const statements[] = {
         "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE time_usec < ?1 LIMIT " STEP ")",
@@ -20,10 +22,12 @@ static const char *const statements[] = {
         " AND id NOT IN (SELECT first_member FROM lease WHERE first_member IS NOT NULL) LIMIT " STEP ")",
         "DELETE FROM sweep WHERE id IN (SELECT id FROM sweep WHERE finished_usec < ?1"
         " AND id < (SELECT max(id) FROM sweep) LIMIT " STEP ")",
-        "DELETE FROM verdict WHERE (sweep, database, schema, oid) IN (SELECT sweep, database, schema, oid "
-        "FROM verdict"
-        " WHERE time_usec < ?1 AND sweep NOT IN (SELECT id FROM sweep) LIMIT " STEP ")",
+        "DELETE FROM verdict WHERE (sweep, database, schema, oid) IN ("
+        "  SELECT sweep, database, schema, oid FROM verdict"
+        "  WHERE time_usec < ?1 AND sweep NOT IN (SELECT id FROM sweep) LIMIT " STEP ")",
 };
+
+/* clang-format on */
 
 #define N_STATEMENTS (sizeof(statements) / sizeof(*statements))
 

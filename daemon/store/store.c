@@ -61,17 +61,15 @@ static int note_wal_pages(void *owner, sqlite3 *db, const char *name, int n_page
 
 /*
  * synchronous is set per connection and silently falls back on a misspelling, so it is read back. No
- * checkpoint of SQLite's own: it would run inside COMMIT, before the callers are told, and its errors would
- * be swallowed.
+ * checkpoint of SQLite's own: it would run inside COMMIT, before the callers are told, or in close, and hide
+ * its errors. Without the one in close -wal and -shm stay, too, and whoever may only read still can.
  */
 static int set_up_file(struct sqlite *sqlite)
 {
         char mode[16];
         int64_t synchronous;
-        int persist = 1;
 
-        if (sqlite3_file_control(sqlite->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist) ||
-            sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL) ||
+        if (sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL) ||
             sqlite3_busy_timeout(sqlite->db, OPEN_BUSY_MSEC))
                 return sqlite_failed(sqlite);
         if (sqlite_text(sqlite, "PRAGMA journal_mode = WAL", mode, sizeof(mode)) ||

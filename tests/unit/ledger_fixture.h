@@ -132,6 +132,22 @@ static inline void wait_for_done(struct fixture *f, unsigned n)
                 assert_int_equal(turn(f), 0);
 }
 
+static inline uint64_t monotonic_msec(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static inline void wait_for_health(struct fixture *f, bool healthy)
+{
+        const uint64_t start = monotonic_msec();
+
+        while (f->seam->ops->healthy(f->seam) != healthy)
+                assert_true(monotonic_msec() - start < PATIENCE_MSEC);
+}
+
 static inline struct ledger_change lease_granted(int64_t lease, const char *namespace)
 {
         return (struct ledger_change){
@@ -225,12 +241,4 @@ static inline int64_t query_file(const struct fixture *f, const char *sql)
 
         (void)sqlite3_close(db);
         return value;
-}
-
-static inline uint64_t monotonic_msec(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

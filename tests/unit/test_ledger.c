@@ -490,6 +490,13 @@ static void pruning_spares_whatever_may_still_be_asked_for(void **state)
 
         live.time_usec = 1000;
         submit(f, live);
+        for (int64_t member = 100; member < 102; member++)
+                submit(f, (struct ledger_change){.kind = LEDGER_MEMBER_JOINED,
+                                                 .lease = 1,
+                                                 .member = member,
+                                                 .time_usec = 1000});
+        submit(f, (struct ledger_change){
+                          .kind = LEDGER_MEMBER_LEFT, .lease = 1, .member = 101, .time_usec = 1001});
         end_old_lease(f, 2, "gone");
         end_old_lease(f, 3, "kept");
         submit(f,
@@ -522,7 +529,8 @@ static void pruning_spares_whatever_may_still_be_asked_for(void **state)
         prune(f, NOW);
         assert_int_equal(query_file(f, "SELECT group_concat(id, '') FROM (SELECT id FROM lease ORDER BY id)"),
                          13567);
-        assert_int_equal(query_file(f, "SELECT count(*) FROM member"), 5);
+        assert_int_equal(query_file(f, "SELECT count(*) FROM member"), 6);
+        assert_int_equal(query_file(f, "SELECT max(id) FROM member"), 100);
         assert_int_equal(query_file(f, "SELECT count(*) FROM event WHERE time_usec < 1790000000000000"), 0);
         assert_int_equal(query_file(f, "SELECT group_concat(id) FROM sweep"), 2);
         assert_int_equal(query_file(f, "SELECT group_concat(sweep) FROM verdict"), 2);

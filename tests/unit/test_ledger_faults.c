@@ -78,8 +78,7 @@ static void a_short_lock_only_delays(void **state)
         sqlite3 *db = hold_lock(f);
 
         submit_and_tell(f, lease_granted(1, "alpha"), 1);
-        while (f->seam->ops->healthy(f->seam))
-                ;
+        wait_for_health(f, false);
         assert_int_equal(f->n_done, 0);
         let_go(db);
         wait_for_done(f, 1);
@@ -127,8 +126,7 @@ static void what_must_be_written_keeps_its_order(void **state)
         db = hold_lock(f);
         submit(f, slot_granted(1));
         submit(f, lease_ended(1, "alpha", NOW + 1));
-        while (f->seam->ops->healthy(f->seam))
-                ;
+        wait_for_health(f, false);
         submit(f, slot_freed(1));
         submit(f, lease_granted(1, "alpha"));
         submit(f, slot_granted(2));
@@ -250,13 +248,11 @@ static void a_full_disk_fails_grants_at_once_and_keeps_releases(void **state)
         }
         submit(f, lease_ended(1, "alpha", NOW));
         submit(f, slot_freed(1));
-        while (f->seam->ops->healthy(f->seam))
-                ;
+        wait_for_health(f, false);
 
         assert_int_equal(ftruncate(ballast, 0), 0);
         (void)close(ballast);
-        while (!f->seam->ops->healthy(f->seam))
-                ;
+        wait_for_health(f, true);
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE id = 1 AND outcome = 'released'"),
                          1);
         assert_int_equal(query_file(f, "SELECT count(*) FROM slot"), 0);

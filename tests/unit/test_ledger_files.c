@@ -221,13 +221,21 @@ static void a_ledger_that_is_gone_is_not_made_anew(void **state)
 static void a_stale_wal_does_not_come_into_a_new_ledger(void **state)
 {
         struct fixture *f = *state;
+        struct bytes before, after;
 
         fixture_open(f);
         submit(f, lease_granted(1, "alpha"));
         flush(f);
-        remove_file(f, "ledger.db"); /* and so its WAL stays full */
-        assert_int_equal(ledger_sqlite_close(f->ledger), 0);
-        f->ledger = NULL;
+        remove_file(f, "ledger.db");
+        before = read_file(f, "ledger.db-wal");
+        fixture_close(f);
+        after = read_file(f, "ledger.db-wal");
+        assert_true(before.n > 4096);
+        assert_int_equal(before.n, after.n);
+        assert_memory_equal(before.bytes, after.bytes, before.n);
+        free(before.bytes);
+        free(after.bytes);
+
         assert_int_equal(fixture_try(f, true), 0);
         flush(f);
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease"), 0);
