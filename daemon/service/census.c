@@ -133,8 +133,8 @@ static const struct census_stage *take_identity(struct census_target *target, co
         char *doubt = unbelievable(target->census, answer);
 
         target->reachable = true;
-        if (doubt)
-                return fail(target, doubt);
+        if (doubt) /* it goes on: what is kept for that reason is to be named */
+                (void)fail(target, doubt);
         database = databases_find(target->census->databases, target->name);
         if (!database || database->id != target->database)
                 return fail(target, alloc_string("taken out of the configuration meanwhile"));

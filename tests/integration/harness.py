@@ -195,7 +195,7 @@ class Daemon:
 
     def after_first_sweep(self):
         """The daemon sweeps by itself when it starts; from here on (sweep_interval is 1 h) only when asked."""
-        until(lambda: self.json("status")["lastSweep"], what="the first sweep")
+        until(lambda: self.json("status").get("lastSweep"), what="the first sweep")
         return self
 
     def start_sweep(self, *words):
@@ -204,7 +204,7 @@ class Daemon:
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
     def leases(self):
-        return self.json("list")
+        return self.json("list")["leases"]
 
     def sweep(self, *words, check=0):
         return self.json("sweep", *words, check=check)

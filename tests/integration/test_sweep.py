@@ -142,7 +142,7 @@ def broken(clusters, request):
         proxy = Proxy(main)
         cut = proxy.cut("pg_stat_activity", 20)
         cut.__enter__()
-        parts.append(proxy.close)
+        parts.append(lambda: (cut.__exit__(None, None, None), proxy.close()))
         return proxy.conninfo("tenant1")
 
     yield make
