@@ -8,21 +8,21 @@
  *                 └──┴──────────┴── next host           │
  *                 └─────────────┴────── lose ───────────┴─▶ LOSING ─the loop─▶ LOST
  *
- * It waits for a thread (STARTING), a socket (CONNECTING, ASKING) or its owner (IDLE, LOST), and in the first
- * three for its timer as well: libpq's own connect_timeout does not hold for those who poll. Whatever has to
- * be said without the server having spoken is said from the timer, armed with zero, so never from inside a
- * call.
+ * It waits for a thread (STARTING, CONNECTING), a socket (CONNECTING, ASKING) or its owner (IDLE, LOST), and
+ * for its timer as long as it owes an answer: libpq's own connect_timeout does not hold for those who poll.
+ * What has to be said without the server having spoken is said from the timer, armed with zero, so never from
+ * inside a call. Connecting is in connecting.c.
  *
  * Three facts of libpq. PQsocket may be another socket under the same number after PQconnectPoll: the event
- * is made anew for every wait, else it waits for ever. PQconnectStart looks names up (starter.h). There is no
+ * is made anew for every wait, else it waits for ever. PQconnectStart looks names up (helper.h). There is no
  * asynchronous cancel before version 17: a question that takes too long ends with its connection.
  */
 #include "pg/pg_libpq.h"
 
 #include "pg/answer.h"
 #include "pg/conninfo.h"
+#include "pg/helper.h"
 #include "pg/questions.h"
-#include "pg/starter.h"
 #include "pg/text.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -34,28 +34,6 @@
 #include <string.h>
 #include <time.h>
 
-enum state { STARTING, CONNECTING, IDLE, ASKING, LOSING, LOST };
-
-struct pg_connection {
-        struct pg_libpq *libpq;
-        char *conninfo;
-        pg_answered_fn *answered;
-        void *owner;
-
-        enum state state;
-        enum pg_question question;   /* not IDLE, LOST: the one to be answered */
-        struct start_job *job;       /* STARTING on a thread */
-        PGconn *conn;                /* CONNECTING, IDLE, ASKING */
-        unsigned attempt, n_hosts;   /* STARTING, CONNECTING */
-        uint64_t deadline_usec;      /* of the whole; monotonic */
-        uint64_t armed_usec;         /* what the timer was given of it */
-        int backend_pid;             /* once connected */
-        struct answer_reader reader; /* ASKING */
-        struct event *socket, *timer;
-        char reason[ANSWER_MESSAGE_SIZE]; /* STARTING, CONNECTING, LOSING: what went wrong so far */
-};
-
-static void start(struct pg_connection *c);
 static void on_socket(evutil_socket_t fd, short what, void *argument);
 
 /* ---- waiting ---- */
@@ -68,14 +46,14 @@ static uint64_t monotonic_usec(void)
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static uint64_t left_usec(const struct pg_connection *c)
+uint64_t connection_left_usec(const struct pg_connection *c)
 {
         uint64_t now = monotonic_usec();
 
         return c->deadline_usec > now ? c->deadline_usec - now : 0;
 }
 
-static void arm(struct pg_connection *c, uint64_t delay_usec)
+void connection_arm(struct pg_connection *c, uint64_t delay_usec)
 {
         struct timeval delay = {.tv_sec = (time_t)(delay_usec / 1000000),
                                 .tv_usec = (suseconds_t)(delay_usec % 1000000)};
@@ -85,12 +63,6 @@ static void arm(struct pg_connection *c, uint64_t delay_usec)
                 alloc_failed();
 }
 
-/* An equal share of the time for each host that is left. */
-static void arm_attempt(struct pg_connection *c)
-{
-        arm(c, left_usec(c) / (c->n_hosts - c->attempt));
-}
-
 static void expect(struct pg_connection *c, enum pg_question question, uint64_t timeout_usec)
 {
         c->question = question;
@@ -98,7 +70,7 @@ static void expect(struct pg_connection *c, enum pg_question question, uint64_t 
 }
 
 /* Anew each time: the socket may be another one under the same number. */
-static void wait_for(struct pg_connection *c, short what)
+void connection_wait_for(struct pg_connection *c, short what)
 {
         (void)event_del(c->socket);
         if (event_assign(c->socket, c->libpq->base, PQsocket(c->conn), what, on_socket, c) ||
@@ -109,17 +81,17 @@ static void wait_for(struct pg_connection *c, short what)
 /* ---- endings ---- */
 
 /* Hangs up, so that the server notices; says nothing. */
-static void hang_up(struct pg_connection *c)
+void connection_hang_up(struct pg_connection *c)
 {
         (void)event_del(c->socket);
         (void)evtimer_del(c->timer);
         answer_reader_done(&c->reader);
-        starter_cancel(TAKE(c->job));
+        helper_cancel(TAKE(c->job));
         if (c->conn)
                 PQfinish(TAKE(c->conn));
 }
 
-static void add_reason(struct pg_connection *c, const char *text)
+void connection_add_reason(struct pg_connection *c, const char *text)
 {
         size_t n = strlen(c->reason);
 
@@ -130,12 +102,12 @@ static void add_reason(struct pg_connection *c, const char *text)
 }
 
 /* The owner is told by the loop. */
-static void lose(struct pg_connection *c, const char *why)
+void connection_lose(struct pg_connection *c, const char *why)
 {
-        add_reason(c, why);
-        hang_up(c);
+        connection_add_reason(c, why);
+        connection_hang_up(c);
         c->state = LOSING;
-        arm(c, 0);
+        connection_arm(c, 0);
 }
 
 static void tell_lost(struct pg_connection *c)
@@ -149,85 +121,6 @@ static void tell_lost(struct pg_connection *c)
         c->answered(c->owner, &answer.seen); /* may close the connection */
 }
 
-/* ---- connecting ---- */
-
-static void attempt_failed(struct pg_connection *c, const char *why)
-{
-        if (c->attempt + 1 >= c->n_hosts || left_usec(c) == 0) {
-                lose(c, why);
-                return;
-        }
-        add_reason(c, why);
-        hang_up(c);
-        c->attempt++;
-        start(c);
-}
-
-static void connected(struct pg_connection *c)
-{
-        struct answer answer = {.seen = {.question = PG_CONNECT, .outcome = PG_OK, .message = ""}};
-
-        if (PQsetnonblocking(c->conn, 1)) {
-                lose(c, PQerrorMessage(c->conn));
-                return;
-        }
-        (void)evtimer_del(c->timer);
-        c->reason[0] = '\0';
-        c->backend_pid = answer.seen.backend_pid = PQbackendPID(c->conn);
-        c->state = IDLE;
-        c->answered(c->owner, &answer.seen); /* may ask, or close the connection */
-}
-
-static void poll_connect(struct pg_connection *c)
-{
-        PostgresPollingStatusType status = PQconnectPoll(c->conn);
-
-        if (status == PGRES_POLLING_OK)
-                connected(c);
-        else if (status == PGRES_POLLING_READING)
-                wait_for(c, EV_READ);
-        else if (status == PGRES_POLLING_WRITING)
-                wait_for(c, EV_WRITE);
-        else
-                attempt_failed(c, PQerrorMessage(c->conn));
-}
-
-static void started(void *owner, PGconn *conn, unsigned n_hosts)
-{
-        struct pg_connection *c = owner;
-
-        c->job = NULL;
-        c->conn = conn;
-        c->n_hosts =
-                n_hosts > c->attempt ? n_hosts : c->attempt + 1; /* a service file that was just changed */
-        c->state = CONNECTING;
-        arm_attempt(c);
-        if (!conn)
-                lose(c, "this is no connection string; libpq's reason may hold the password and is not "
-                        "shown; compare it with the manual of PostgreSQL, \"Connection Strings\"");
-        else if (PQstatus(conn) == CONNECTION_BAD)
-                attempt_failed(c, PQerrorMessage(conn));
-        else
-                wait_for(c, EV_WRITE);
-}
-
-/* The host whose turn it is. How many a service has is known only once it was read. */
-static void start(struct pg_connection *c)
-{
-        const char *label = c->libpq->application_name;
-        unsigned n_hosts;
-        PGconn *conn;
-
-        c->state = STARTING;
-        if (conninfo_may_block(c->conninfo, c->attempt)) {
-                c->job = starter_start(c->libpq->starter, c->conninfo, label, c->attempt, started, c);
-                arm_attempt(c);
-                return;
-        }
-        conn = conninfo_start(c->conninfo, label, c->attempt, &n_hosts);
-        started(c, conn, n_hosts);
-}
-
 /* ---- asking ---- */
 
 static void answer_complete(struct pg_connection *c)
@@ -237,7 +130,7 @@ static void answer_complete(struct pg_connection *c)
         (void)evtimer_del(c->timer);
         answer_make(&answer, c->question, &c->reader, c->conn);
         if (answer.seen.outcome == PG_LOST) {
-                lose(c, answer.message);
+                connection_lose(c, answer.message);
         } else {
                 c->state = IDLE;
                 c->answered(c->owner, &answer.seen); /* may ask, or close the connection */
@@ -265,7 +158,7 @@ static void poll_answer(struct pg_connection *c)
         if (!PQconsumeInput(c->conn) || read_results(c))
                 answer_complete(c);
         else
-                wait_for(c, unsent == 1 ? EV_READ | EV_WRITE : EV_READ);
+                connection_wait_for(c, unsent == 1 ? EV_READ | EV_WRITE : EV_READ);
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *argument)
@@ -275,7 +168,7 @@ static void on_socket(evutil_socket_t fd, short what, void *argument)
         (void)fd;
         (void)what;
         if (c->state == CONNECTING)
-                poll_connect(c);
+                connecting_step(c);
         else
                 poll_answer(c);
 }
@@ -292,9 +185,9 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
         if (c->state == LOSING)
                 tell_lost(c);
         else if (c->state == ASKING)
-                lose(c, text);
+                connection_lose(c, text);
         else
-                attempt_failed(c, text);
+                connecting_failed(c, text);
 }
 
 /* ---- the seam ---- */
@@ -316,7 +209,7 @@ static struct pg_connection *open_connection(struct pg *pg, const char *conninfo
                 alloc_failed();
         libpq->n_connections++;
         expect(c, PG_CONNECT, timeout_usec);
-        start(c);
+        connecting_start(c);
         return c;
 }
 
@@ -330,15 +223,15 @@ static void ask(struct pg_connection *c, enum pg_question question,
         expect(c, question, timeout_usec);
         message = question_compose(c->conn, question, parameters);
         if (!message) {
-                lose(c, "a parameter is missing, or is no text in UTF-8");
+                connection_lose(c, "a parameter is missing, or is no text in UTF-8");
         } else if (question_of(question)->in_transaction && PQtransactionStatus(c->conn) == PQTRANS_IDLE) {
-                lose(c, "no transaction is open; is a pooler in between?");
+                connection_lose(c, "no transaction is open; is a pooler in between?");
         } else if (!PQsendQuery(c->conn, message)) {
-                lose(c, PQerrorMessage(c->conn));
+                connection_lose(c, PQerrorMessage(c->conn));
         } else {
                 c->state = ASKING;
-                arm(c, timeout_usec);
-                wait_for(c, PQflush(c->conn) == 1 ? EV_READ | EV_WRITE : EV_READ);
+                connection_arm(c, timeout_usec);
+                connection_wait_for(c, PQflush(c->conn) == 1 ? EV_READ | EV_WRITE : EV_READ);
         }
 }
 
@@ -346,7 +239,7 @@ static void close_connection(struct pg_connection *c)
 {
         if (!c)
                 return;
-        hang_up(c);
+        connection_hang_up(c);
         event_free(c->socket);
         event_free(c->timer);
         c->libpq->n_connections--;

@@ -27,17 +27,17 @@ static void clear_environment(void)
 int pg_new(struct event_base *base, const char *label, struct pg **ret)
 {
         struct pg_libpq *libpq;
-        struct starter *starter;
+        struct helper *helper;
         int r;
 
         clear_environment();
-        r = starter_new(base, &starter);
+        r = helper_new(base, &helper);
         if (r)
                 return r;
         libpq = NEW(struct pg_libpq);
         libpq->pg.ops = &pg_libpq_ops;
         libpq->base = base;
-        libpq->starter = starter;
+        libpq->helper = helper;
         libpq->application_name = alloc_printf("berthd-%s", label);
         *ret = &libpq->pg;
         return 0;
@@ -50,7 +50,7 @@ struct pg *pg_free(struct pg *pg)
         if (!pg)
                 return NULL;
         assert(libpq->n_connections == 0);
-        (void)starter_free(libpq->starter);
+        (void)helper_free(libpq->helper);
         free(libpq->application_name);
         free(libpq);
         return NULL;

@@ -44,7 +44,7 @@ int fixture_set_up(void **state)
 {
         struct fixture *f = calloc(1, sizeof(*f));
 
-        strcpy(f->dir, "/tmp/berth-pg-XXXXXX");
+        strcpy(f->dir, "/tmp/berth-unit-pg-XXXXXX");
         assert_non_null(mkdtemp(f->dir));
         cluster("start", f->dir,
                 "'max_connections = 150' 'hba:host all scram_user 127.0.0.1/32 scram-sha-256'");

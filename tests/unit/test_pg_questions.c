@@ -252,6 +252,7 @@ static void a_drop_dies_with_its_connection(void **state)
         struct fixture *f = *state;
         struct pg_connection *c = open_ok(f, f->conninfo), *other;
         PGconn *holder = session(f, "user=postgres dbname=postgres");
+        unsigned long long closed;
         char pid[16];
 
         (void)snprintf(pid, sizeof(pid), "%d", f->heard.backend_pid);
@@ -264,9 +265,11 @@ static void a_drop_dies_with_its_connection(void **state)
                 assert_ok(f, ask(f, other, PG_BLOCKERS, NULL, NULL));
         while (row_of(f, PG_BLOCKED_PID, pid) < 0);
         pg_close(f, c);
+        closed = now_usec();
         do
                 assert_ok(f, ask(f, other, PG_SESSIONS, NULL, NULL));
         while (row_of(f, 1, pid) >= 0);
+        assert_true(now_usec() - closed < 15 * SECOND); /* half of its lock_timeout */
         PQfinish(holder);
         pg_close(f, other);
         sql(f->admin, "DROP SCHEMA test_held_gw0 CASCADE");

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- *      starter_start ─▶ waiting ─▶ on a thread ─▶ finished ─▶ started()
- *                          └ starter_cancel: freed    └──┴ starter_cancel: freed when it is finished
+ *      helper_start ─▶ waiting ─▶ on a thread ─▶ finished ─▶ done()
+ *                         └ helper_cancel: freed     └──┴ helper_cancel: freed when it is finished
  *
- * Everything under the lock; `started` is cleared by cancelling and is only looked at by the loop's thread.
- * The lists outlive the starter as long as a thread is at work, which may be longer than the daemon wants to
+ * Everything under the lock; `done` is cleared by cancelling and is only looked at by the loop's thread.
+ * The lists outlive the helper as long as a thread is at work, which may be longer than the daemon wants to
  * wait.
  */
-#include "pg/starter.h"
+#include "pg/helper.h"
 
 #include "pg/conninfo.h"
 #include "util/alloc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
@@ -28,38 +29,37 @@
 
 enum job_place { JOB_WAITING, JOB_ON_THREAD, JOB_FINISHED };
 
-struct start_job {
-        TAILQ_ENTRY(start_job) link; /* in waiting or finished */
+struct helper_job {
+        TAILQ_ENTRY(helper_job) link; /* in waiting or finished */
         struct board *board;
         enum job_place place;
         char *conninfo, *application_name;
         unsigned attempt;
-        started_fn *started; /* NULL: nobody waits */
+        helped_fn *done; /* NULL: nobody waits */
         void *owner;
-        PGconn *connection;
-        unsigned n_hosts;
+        struct helped helped;
 };
 
-TAILQ_HEAD(job_list, start_job);
+TAILQ_HEAD(job_list, helper_job);
 
 /* Shared with the threads. */
 struct board {
         pthread_mutex_t lock;
         struct job_list waiting, finished;
         unsigned n_threads;
-        bool closed; /* the starter is gone: the last thread frees this */
+        bool closed; /* the helper is gone: the last thread frees this */
         int wake;    /* eventfd */
 };
 
-struct starter {
+struct helper {
         struct board *board;
         struct event *event;
 };
 
-static void job_free(struct start_job *job)
+static void job_free(struct helper_job *job)
 {
-        if (job->connection)
-                PQfinish(job->connection);
+        if (job->helped.connection)
+                PQfinish(job->helped.connection);
         free(job->conninfo);
         free(job->application_name);
         free(job);
@@ -67,7 +67,7 @@ static void job_free(struct start_job *job)
 
 static void list_free(struct job_list *list)
 {
-        struct start_job *job;
+        struct helper_job *job;
 
         while ((job = TAILQ_FIRST(list))) {
                 TAILQ_REMOVE(list, job, link);
@@ -86,26 +86,42 @@ static void board_free(struct board *board)
 
 /* ---- on the threads ---- */
 
-static void work(struct board *board, struct start_job *job)
+static void step(struct helper_job *job)
+{
+        struct helped *helped = &job->helped;
+
+        if (helped->connection) {
+                helped->status = PQconnectPoll(helped->connection);
+        } else {
+                helped->connection =
+                        conninfo_start(job->conninfo, job->application_name, job->attempt, &helped->n_hosts);
+                helped->status = PGRES_POLLING_WRITING;
+        }
+}
+
+static void work(struct board *board, struct helper_job *job)
 {
         const uint64_t one = 1;
 
         TAILQ_REMOVE(&board->waiting, job, link);
         job->place = JOB_ON_THREAD;
         (void)pthread_mutex_unlock(&board->lock);
-        job->connection = conninfo_start(job->conninfo, job->application_name, job->attempt, &job->n_hosts);
+        step(job);
         (void)pthread_mutex_lock(&board->lock);
         job->place = JOB_FINISHED;
         TAILQ_INSERT_TAIL(&board->finished, job, link);
-        /* Fails only when the counter is full, and then the loop is awake anyway. */
+        /* Not with the lock held: the loop wakes up, wants it, and waits until this thread has its turn
+         * again. */
+        (void)pthread_mutex_unlock(&board->lock);
         if (write(board->wake, &one, sizeof(one)) < 0)
-                return;
+                assert(errno == EAGAIN); /* the counter is full: the loop is awake anyway */
+        (void)pthread_mutex_lock(&board->lock);
 }
 
 static void *thread_main(void *argument)
 {
         struct board *board = argument;
-        struct start_job *job;
+        struct helper_job *job;
         bool last;
 
         (void)pthread_mutex_lock(&board->lock);
@@ -118,8 +134,11 @@ static void *thread_main(void *argument)
         return NULL;
 }
 
-/* Signals are the loop's. */
-static int spawn(struct board *board)
+/*
+ * Signals are the loop's. Where no thread can be had, the job waits for one that is at work, or for its
+ * owner's deadline.
+ */
+static void spawn(struct board *board)
 {
         pthread_attr_t attributes;
         sigset_t all, old;
@@ -133,15 +152,19 @@ static int spawn(struct board *board)
         r = pthread_create(&thread, &attributes, thread_main, board);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         (void)pthread_attr_destroy(&attributes);
-        return r;
+        if (r == 0)
+                return;
+        (void)pthread_mutex_lock(&board->lock);
+        board->n_threads--;
+        (void)pthread_mutex_unlock(&board->lock);
 }
 
 /* ---- on the loop ---- */
 
 /* Takes one at a time, because the owner may start or cancel others from within. */
-static struct start_job *take_finished(struct board *board)
+static struct helper_job *take_finished(struct board *board)
 {
-        struct start_job *job;
+        struct helper_job *job;
 
         (void)pthread_mutex_lock(&board->lock);
         job = TAILQ_FIRST(&board->finished);
@@ -153,27 +176,27 @@ static struct start_job *take_finished(struct board *board)
 
 static void on_wake(evutil_socket_t fd, short what, void *argument)
 {
-        struct starter *starter = argument;
-        struct start_job *job;
+        struct helper *helper = argument;
+        struct helper_job *job;
         uint64_t count;
 
         (void)what;
         if (read(fd, &count, sizeof(count)) < 0)
                 return;
-        while ((job = take_finished(starter->board))) {
-                if (job->started) {
-                        PGconn *connection = job->connection;
+        while ((job = take_finished(helper->board))) {
+                if (job->done) {
+                        struct helped helped = job->helped;
 
-                        job->connection = NULL;
-                        job->started(job->owner, connection, job->n_hosts);
+                        job->helped.connection = NULL;
+                        job->done(job->owner, &helped);
                 }
                 job_free(job);
         }
 }
 
-int starter_new(struct event_base *base, struct starter **ret)
+int helper_new(struct event_base *base, struct helper **ret)
 {
-        struct starter *starter = NEW(struct starter);
+        struct helper *helper = NEW(struct helper);
         struct board *board = NEW(struct board);
 
         board->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -181,30 +204,30 @@ int starter_new(struct event_base *base, struct starter **ret)
                 int r = -errno;
 
                 free(board);
-                free(starter);
+                free(helper);
                 return r;
         }
         (void)pthread_mutex_init(&board->lock, NULL);
         TAILQ_INIT(&board->waiting);
         TAILQ_INIT(&board->finished);
-        starter->board = board;
-        starter->event = event_new(base, board->wake, EV_READ | EV_PERSIST, on_wake, starter);
-        if (!starter->event || event_add(starter->event, NULL))
+        helper->board = board;
+        helper->event = event_new(base, board->wake, EV_READ | EV_PERSIST, on_wake, helper);
+        if (!helper->event || event_add(helper->event, NULL))
                 alloc_failed();
-        *ret = starter;
+        *ret = helper;
         return 0;
 }
 
-struct starter *starter_free(struct starter *starter)
+struct helper *helper_free(struct helper *helper)
 {
         struct board *board;
         bool last;
 
-        if (!starter)
+        if (!helper)
                 return NULL;
-        board = starter->board;
-        event_free(starter->event);
-        free(starter);
+        board = helper->board;
+        event_free(helper->event);
+        free(helper);
         (void)pthread_mutex_lock(&board->lock);
         list_free(&board->waiting);
         board->closed = true;
@@ -215,28 +238,44 @@ struct starter *starter_free(struct starter *starter)
         return NULL;
 }
 
-struct start_job *starter_start(struct starter *starter, const char *conninfo, const char *application_name,
-                                unsigned attempt, started_fn *started, void *owner)
+static struct helper_job *submit(struct helper *helper, struct helper_job *job, helped_fn *done, void *owner)
 {
-        struct board *board = starter->board;
-        struct start_job *job = NEW(struct start_job);
+        struct board *board = helper->board;
+        bool wants_thread;
 
         job->board = board;
-        job->conninfo = alloc_string(conninfo);
-        job->application_name = alloc_string(application_name);
-        job->attempt = attempt;
-        job->started = started;
+        job->done = done;
         job->owner = owner;
         (void)pthread_mutex_lock(&board->lock);
         TAILQ_INSERT_TAIL(&board->waiting, job, link);
-        /* Without a thread it waits for one that is at work, or for its owner's deadline. */
-        if (board->n_threads < THREADS_MAX && spawn(board) == 0)
-                board->n_threads++;
+        wants_thread = board->n_threads < THREADS_MAX;
+        board->n_threads += wants_thread;
         (void)pthread_mutex_unlock(&board->lock);
+        if (wants_thread)
+                spawn(board);
         return job;
 }
 
-void starter_cancel(struct start_job *job)
+struct helper_job *helper_start(struct helper *helper, const char *conninfo, const char *application_name,
+                                unsigned attempt, helped_fn *done, void *owner)
+{
+        struct helper_job *job = NEW(struct helper_job);
+
+        job->conninfo = alloc_string(conninfo);
+        job->application_name = alloc_string(application_name);
+        job->attempt = attempt;
+        return submit(helper, job, done, owner);
+}
+
+struct helper_job *helper_poll(struct helper *helper, PGconn *connection, helped_fn *done, void *owner)
+{
+        struct helper_job *job = NEW(struct helper_job);
+
+        job->helped.connection = connection;
+        return submit(helper, job, done, owner);
+}
+
+void helper_cancel(struct helper_job *job)
 {
         struct board *board = job ? job->board : NULL;
         bool waiting;
@@ -244,7 +283,7 @@ void starter_cancel(struct start_job *job)
         if (!job)
                 return;
         (void)pthread_mutex_lock(&board->lock);
-        job->started = NULL;
+        job->done = NULL;
         waiting = job->place == JOB_WAITING;
         if (waiting)
                 TAILQ_REMOVE(&board->waiting, job, link);
