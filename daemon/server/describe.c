@@ -141,18 +141,19 @@ static struct cJSON *describe_member(const struct lease_member *member)
         return object;
 }
 
+static const char *const lease_states[] = {
+        [LEASE_WAITING] = "queued",        [LEASE_GRANTING] = "queued", [LEASE_LIVE] = "live",
+        [LEASE_RECOVERING] = "recovering", [LEASE_RELEASING] = "live",  [LEASE_CRASHED] = "crashed",
+        [LEASE_RELEASED] = "released",     [LEASE_REVOKED] = "revoked",
+};
+
 struct cJSON *describe_lease_runtime(struct services *services, const struct lease *lease)
 {
-        static const char *const states[] = {
-                [LEASE_WAITING] = "queued",        [LEASE_GRANTING] = "queued", [LEASE_LIVE] = "live",
-                [LEASE_RECOVERING] = "recovering", [LEASE_RELEASING] = "live",  [LEASE_CRASHED] = "crashed",
-                [LEASE_RELEASED] = "released",     [LEASE_REVOKED] = "revoked",
-        };
         uint64_t kept_until = leases_kept_until(services->leases, lease->namespace);
         struct cJSON *object = json_object(), *members = json_array();
 
         json_add_integer(object, "lease", lease->id);
-        json_add_string(object, "state", states[lease->state]);
+        json_add_string(object, "state", lease_states[lease->state]);
         json_add_integer(object, "uid", lease->uid);
         if (lease->state == LEASE_WAITING)
                 json_add_integer(object, "position", lease->position);
@@ -165,6 +166,25 @@ struct cJSON *describe_lease_runtime(struct services *services, const struct lea
                 json_add_integer(object, "endedUSec", (int64_t)env_realtime(services->env));
         if (kept_until)
                 json_add_integer(object, "keptUntilUSec", (int64_t)kept_until);
+        return object;
+}
+
+struct cJSON *describe_lease_past(const struct lease_past *past)
+{
+        struct cJSON *object = json_object(), *context = json_object(), *runtime = json_object();
+
+        json_add_string(context, "namespace", past->namespace);
+        json_add(context, "databases", json_array());
+        json_add(object, "context", context);
+        json_add_integer(runtime, "lease", past->id);
+        json_add_string(runtime, "state", lease_states[past->state]);
+        json_add_integer(runtime, "uid", past->uid);
+        json_add(runtime, "members", json_array());
+        json_add_integer(runtime, "sinceUSec", (int64_t)past->ended_usec);
+        json_add_integer(runtime, "endedUSec", (int64_t)past->ended_usec);
+        if (past->kept_until_usec)
+                json_add_integer(runtime, "keptUntilUSec", (int64_t)past->kept_until_usec);
+        json_add(object, "runtime", runtime);
         return object;
 }
 

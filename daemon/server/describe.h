@@ -13,7 +13,8 @@ struct cJSON *describe_lease_holders(struct services *services);                
 struct cJSON *describe_slot_holders(struct services *services, unsigned cluster); /* []Holder */
 struct cJSON *describe_lease_context(struct services *services, const struct lease *lease); /* LeaseContext */
 struct cJSON *describe_lease_runtime(struct services *services, const struct lease *lease); /* LeaseRuntime */
-struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use);     /* SlotUse */
+struct cJSON *describe_lease_past(const struct lease_past *past); /* context and runtime of ListLeases */
+struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use); /* SlotUse */
 
 /* Adds only what is there. */
 void describe_add_time(struct cJSON *object, const char *name, int64_t time); /* < 0: unknown */

@@ -44,6 +44,22 @@ static void add_lease(void *owner, const struct lease *lease)
                 call_list_add(list->call, describe(list->services, NULL, lease));
 }
 
+static void add_past(void *owner, const struct lease_past *past)
+{
+        struct list *list = owner;
+        struct cJSON *parameters;
+
+        if (list->call->text && strcmp(list->call->text, past->namespace) != 0)
+                return;
+        parameters = describe_lease_past(past);
+        if (list->subscribe) {
+                json_add_string(parameters, "action", "add");
+                call_progress(list->call, parameters);
+                return;
+        }
+        call_list_add(list->call, parameters);
+}
+
 struct outcome *method_list_leases(struct call *call, struct services *services)
 {
         struct {
@@ -66,6 +82,8 @@ struct outcome *method_list_leases(struct call *call, struct services *services)
         call->text = alloc_string(in.namespace);
         list.subscribe = in.subscribe;
         leases_each(services->leases, add_lease, &list);
+        if (in.all)
+                leases_each_ended(services->leases, add_past, &list);
         if (!in.subscribe)
                 return call_list_end(call);
         ready = json_object();

@@ -43,7 +43,10 @@ static void write_end(struct lease_record *record, const char *reason)
 static void remember(struct lease_record *record)
 {
         struct lease_ended ended = {
+                .id = record->lease.id,
                 .uid = record->lease.uid,
+                .state = record->lease.state,
+                .ended_realtime = env_realtime(record->leases->env),
                 .kept_until = record->kept_until,
                 .ended_usec = env_boottime(record->leases->env),
                 .has_secret_hash = record->lease.state == LEASE_RELEASED,

@@ -33,6 +33,24 @@ struct lease_ended *lease_ended_find(struct leases *leases, const char *namespac
         return ended;
 }
 
+void leases_each_ended(struct leases *leases, lease_past_fn *each, void *owner)
+{
+        struct lease_ended *ended, *next;
+
+        HASH_ITER (hh, leases->ended, ended, next) {
+                struct lease_past past = {
+                        .id = ended->id,
+                        .namespace = ended->namespace,
+                        .uid = ended->uid,
+                        .state = ended->state,
+                        .ended_usec = ended->ended_realtime,
+                        .kept_until_usec = leases_kept_until(leases, ended->namespace),
+                };
+
+                each(owner, &past);
+        }
+}
+
 void leases_forget_ended(struct leases *leases, bool (*has_schemas)(void *owner, const char *namespace),
                          void *owner)
 {

@@ -75,7 +75,10 @@ struct lease_rekey {
 /* A namespace whose last lease has ended, and whose schemas may still be there. */
 struct lease_ended {
         char namespace[NAMES_NAMESPACE_MAX + 1];
+        int64_t id;
         unsigned uid;
+        enum lease_state state;
+        uint64_t ended_realtime;
         uint64_t kept_until;  /* real time; 0: not kept */
         uint64_t ended_usec;  /* boottime */
         bool has_secret_hash; /* released in this life: the same release again is harmless */

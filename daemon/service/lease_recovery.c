@@ -56,10 +56,23 @@ static void load_member(struct leases *leases, const struct ledger_change *row)
         (void)snprintf(member->worker, sizeof(member->worker), "%s", row->worker ? row->worker : "");
 }
 
+static enum lease_state parse_end(const char *outcome)
+{
+        if (outcome && strcmp(outcome, "released") == 0)
+                return LEASE_RELEASED;
+        return outcome && strcmp(outcome, "revoked") == 0 ? LEASE_REVOKED : LEASE_CRASHED;
+}
+
 static void load_ended(struct leases *leases, const struct ledger_change *row)
 {
         struct lease_ended ended = {
-                .uid = row->uid, .kept_until = row->until_usec, .ended_usec = env_boottime(leases->env)};
+                .id = row->lease,
+                .uid = row->uid,
+                .state = parse_end(row->detail),
+                .ended_realtime = row->time_usec,
+                .kept_until = row->until_usec,
+                .ended_usec = env_boottime(leases->env),
+        };
 
         (void)snprintf(ended.namespace, sizeof(ended.namespace), "%s", row->namespace);
         lease_remember_ended(leases, &ended);

@@ -149,6 +149,18 @@ const struct lease *leases_resolve(struct leases *leases, uint64_t connection, c
 const struct lease *leases_find(struct leases *leases, const char *namespace); /* not ended */
 typedef void lease_fn(void *owner, const struct lease *lease);
 void leases_each(struct leases *leases, lease_fn *each, void *owner); /* waiting and not ended; oldest first */
+
+/* The last lease of a namespace whose schemas may still be there, or that ended a moment ago. */
+struct lease_past {
+        int64_t id;
+        const char *namespace;
+        unsigned uid;
+        enum lease_state state;    /* LEASE_CRASHED and below */
+        uint64_t ended_usec;       /* real time */
+        uint64_t kept_until_usec;  /* 0: not kept */
+};
+typedef void lease_past_fn(void *owner, const struct lease_past *past);
+void leases_each_ended(struct leases *leases, lease_past_fn *each, void *owner); /* in no order */
 unsigned leases_n_live(const struct leases *leases);
 unsigned leases_n_waiting(const struct leases *leases);
 
