@@ -106,7 +106,7 @@ static void set_outcome(struct drop *drop, enum sweep_verdict verdict, enum drop
         free(drop->outcome.detail);
         drop->outcome.verdict = verdict;
         drop->outcome.reason = reason;
-        (void)strncpy(drop->outcome.sqlstate, sqlstate ? sqlstate : "", sizeof(drop->outcome.sqlstate) - 1);
+        (void)snprintf(drop->outcome.sqlstate, sizeof(drop->outcome.sqlstate), "%s", sqlstate ? sqlstate : "");
         drop->outcome.detail = detail;
 }
 

@@ -66,15 +66,10 @@ static bool is_full(const struct fake_ledger *ledger)
         return ledger->full_until > ledger->sim->clock.now;
 }
 
-static void remember(struct fake_ledger *ledger, const struct ledger_change *change)
+static void remember_lease(struct fake_ledger *ledger, const struct ledger_change *change)
 {
         unsigned n = (unsigned)change->lease + 1;
 
-        /* One that is asked for while the DROP is on its way comes too late. */
-        if (change->kind == LEDGER_LEASE_KEPT && !fake_pg_is_dropping(&ledger->sim->pg, change->namespace))
-                sim_keep(ledger->sim, change->namespace, change->until_usec);
-        if (change->kind != LEDGER_LEASE_GRANTED)
-                return;
         if (n > ledger->n_durable) {
                 ledger->durable = alloc_array(ledger->durable, n, sizeof(*ledger->durable));
                 memset(ledger->durable + ledger->n_durable, 0,
@@ -84,9 +79,45 @@ static void remember(struct fake_ledger *ledger, const struct ledger_change *cha
         (void)strncpy(ledger->durable[n - 1], change->namespace, NAMES_NAMESPACE_MAX);
 }
 
+static void remember_member(struct fake_ledger *ledger, const struct ledger_change *change)
+{
+        unsigned n = (unsigned)change->member + 1;
+
+        if (n > ledger->n_members) {
+                ledger->members = alloc_array(ledger->members, n, sizeof(*ledger->members));
+                memset(ledger->members + ledger->n_members, 0,
+                       (n - ledger->n_members) * sizeof(*ledger->members));
+                ledger->n_members = n;
+        }
+        ledger->members[n - 1] = true;
+}
+
+static void remember(struct fake_ledger *ledger, const struct ledger_change *change)
+{
+        if (change->kind == LEDGER_LEASE_GRANTED)
+                remember_lease(ledger, change);
+        if (change->kind == LEDGER_LEASE_GRANTED || change->kind == LEDGER_MEMBER_JOINED)
+                remember_member(ledger, change);
+        if (change->kind == LEDGER_SLOT_GRANTED)
+                ledger->last_grant = change->grant;
+        /* One that is asked for while the DROP is on its way comes too late. */
+        if (change->kind == LEDGER_LEASE_KEPT && !fake_pg_is_dropping(&ledger->sim->pg, change->namespace))
+                sim_keep(ledger->sim, change->namespace, change->until_usec);
+}
+
+bool fake_ledger_has_member(const struct fake_ledger *ledger, int64_t member)
+{
+        return member > 0 && member < ledger->n_members && ledger->members[member];
+}
+
 bool fake_ledger_has_lease(struct fake_ledger *ledger, int64_t lease, const char *namespace)
 {
         return lease > 0 && lease < ledger->n_durable && !strcmp(ledger->durable[lease], namespace);
+}
+
+bool fake_ledger_has_grant(const struct fake_ledger *ledger, int64_t grant)
+{
+        return grant <= ledger->last_grant;
 }
 
 bool fake_ledger_knows(const struct fake_ledger *ledger, const char *namespace)
@@ -269,5 +300,6 @@ void fake_ledger_done(struct fake_ledger *ledger)
 {
         fake_ledger_forget(ledger);
         free(ledger->durable);
+        free(ledger->members);
         store_free(ledger->store);
 }

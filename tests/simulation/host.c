@@ -332,7 +332,7 @@ static void attach(struct host *host, struct link *link, const struct call *call
                 return;
         }
         host->sim->counts.attaches++;
-        run_on_attached(link);
+        run_on_attached(link, lease);
         fill(&reply, lease, NULL);
         answer(link, &reply);
 }
@@ -502,6 +502,7 @@ void host_kill(struct host *host)
 
         sim_say(sim, "daemon killed");
         fake_ledger_crash(&sim->ledger);
+        run_on_killed(sim);
         free_services(host);
         fake_ledger_forget(&sim->ledger);
         for (link = TAILQ_FIRST(&host->links); link; link = next) {

@@ -134,8 +134,8 @@ bool member_holds_slot(const struct member *member)
                 return false;
         if (member->slot_life == sim->host.n_lives)
                 return member->link;
-        /* From before a restart: reserved until the grace has passed. */
-        return sim->clock.now < sim->host.started + sim->settings.start_grace;
+        /* From before a restart: reserved until the grace has passed, if the disk knows of it. */
+        return !member->is_forgotten && sim->clock.now < sim->host.started + sim->settings.start_grace;
 }
 
 /* ---- calls ---- */
@@ -532,11 +532,12 @@ static void on_slot(struct member *member, const struct reply *reply)
         }
         sim_say(run->sim, "run %u %s gets no slot: %d", run->number, member->worker, reply->error);
         member->grant = 0;
-        if (member->work != WORK_WAITS_FOR_SLOT)
-                return;
-        member->work = WORK_NOTHING;
-        member->n_builds--;
-        plan(member, 10 * MSEC, SEC);
+        if (member->work == WORK_WAITS_FOR_SLOT) {
+                member->work = WORK_NOTHING;
+                member->n_builds--;
+        }
+        if (!member->next)
+                plan(member, 10 * MSEC, SEC);
 }
 
 static void on_replied(void *owner, struct link *link, const struct reply *reply)
@@ -607,12 +608,16 @@ void run_on_granted(struct link *link, const struct lease *lease)
         (void)strcpy(runner->run->namespace, lease->namespace);
 }
 
-void run_on_attached(struct link *link)
+void run_on_attached(struct link *link, const struct lease *lease)
 {
         struct member *member = member_of(link);
 
-        if (member)
-                member->is_member = member->is_attached = true;
+        if (!member)
+                return;
+        member->is_member = member->is_attached = true;
+        for (unsigned i = 0; i < lease->n_members; i++)
+                if (lease->members[i].connection == link->id)
+                        member->id = lease->members[i].id;
 }
 
 void run_on_refused(struct link *link, int error)
@@ -639,6 +644,7 @@ void run_on_slot(struct link *link, const struct slot_use *use)
         if (!member)
                 return;
         member->grant = use->grant;
+        member->is_forgotten = false;
         member->slot_life = link->sim->host.n_lives;
         oracle_on_slot(link->sim, member->endpoint->database->cluster);
 }
@@ -649,6 +655,18 @@ void run_on_slot_released(struct link *link)
 
         if (member)
                 member->grant = 0;
+}
+
+/* A slot's reply does not wait for the disk: one that was granted a moment before a crash is not known any
+ * more. */
+void run_on_killed(struct sim *sim)
+{
+        struct run *run;
+
+        TAILQ_FOREACH (run, &sim->runs, link)
+                for (unsigned i = 1; i < run->n_members; i++)
+                        run->members[i].is_forgotten =
+                                !fake_ledger_has_grant(&sim->ledger, run->members[i].grant);
 }
 
 void run_on_revoked(struct sim *sim, const char *namespace)
@@ -731,7 +749,9 @@ void run_start(struct sim *sim)
                 run->timeout_usec = chance_between(chance, SEC, 20 * SEC);
         if (chance_one_in(chance, 3))
                 (void)snprintf(run->forced, sizeof(run->forced), "dev%u", (unsigned)chance_below(chance, 2));
-        if (chance_one_in(chance, 2))
+        /* Without it, one whose reply was lost waits behind the lease it does not know it has, where leases
+         * are few. */
+        if (sim->settings.max_leases || chance_one_in(chance, 2))
                 (void)snprintf(run->request, sizeof(run->request), "r%u", run->number);
         members_init(run);
         TAILQ_INSERT_TAIL(&sim->runs, run, link);

@@ -26,6 +26,7 @@ enum ending {
 enum work { WORK_NOTHING, WORK_WAITS_FOR_SLOT, WORK_BUILDS, WORK_RELEASES, WORK_TESTS, WORK_DONE };
 
 struct member {
+        int64_t id; /* as the daemon numbers it; 0: it has not attached */
         struct run *run;
         unsigned index; /* 0: the runner; workers are gw<index - 1> */
         char worker[NAMES_WORKER_MAX + 1];
@@ -41,6 +42,7 @@ struct member {
         const struct endpoint *endpoint; /* of the slot and the build */
         int64_t grant;                   /* of the slot it holds, or 0 */
         unsigned slot_life;              /* of the daemon that granted it */
+        bool is_forgotten;               /* that daemon was killed before the grant was on the disk */
         struct session *session;
 };
 
@@ -73,11 +75,12 @@ bool member_holds_slot(const struct member *member);
 
 /* What the daemon has decided, at the moment it does. */
 void run_on_granted(struct link *link, const struct lease *lease);
-void run_on_attached(struct link *link);
+void run_on_attached(struct link *link, const struct lease *lease);
 void run_on_refused(struct link *link, int error);
 void run_on_released(struct link *link);
 void run_on_slot(struct link *link, const struct slot_use *use);
 void run_on_slot_released(struct link *link);
 void run_on_slot_let_go(struct link *link);
+void run_on_killed(struct sim *sim); /* the daemon */
 void run_on_revoked(struct sim *sim, const char *namespace);
 void run_on_ended(struct sim *sim, const struct lease *lease);

@@ -107,6 +107,16 @@ static const struct run *first_at_work(const struct sim *sim)
         return NULL;
 }
 
+static void describe_lease(void *owner, const struct lease *lease)
+{
+        sim_say(owner, "lease %lld (%s): state %d, %u members", (long long)lease->id, lease->namespace,
+                (int)lease->state, lease->n_members);
+        for (unsigned i = 0; i < lease->n_members; i++)
+                sim_say(owner, "    member %lld: connection %llu, pid %d%s", (long long)lease->members[i].id,
+                        (unsigned long long)lease->members[i].connection,
+                        (int)lease->members[i].peer.process.pid, lease->members[i].gone ? ", gone" : "");
+}
+
 /* Nothing fails any more: everybody gets what he waits for, and ends. */
 static void wait_for_runs(struct sim *sim)
 {
@@ -118,6 +128,7 @@ static void wait_for_runs(struct sim *sim)
                 if (sim->clock.now < end)
                         continue;
                 run_describe(run);
+                leases_each(sim->host.leases, describe_lease, sim);
                 oracle_fail(sim, "run %u (%s) is still at work long after all faults have ended", run->number,
                             run->namespace);
         }
@@ -202,11 +213,12 @@ static void sim_done(struct sim *sim)
         clock_done(&sim->clock);
 }
 
-bool sim_run(uint64_t seed, bool verbose, struct counts *counts)
+bool sim_run(uint64_t seed, bool verbose, bool is_strict, struct counts *counts)
 {
         struct sim *sim = NEW(struct sim);
         bool is_sound;
 
+        sim->is_strict = is_strict;
         sim_init(sim, seed, verbose);
         play(sim);
         host_done(&sim->host); /* it may leave something behind, and be found out */

@@ -42,7 +42,7 @@ struct kept {
 
 struct sim {
         uint64_t seed;
-        bool verbose;
+        bool verbose, is_strict;
         struct chance chance;
         struct clock clock;
         struct settings settings;
@@ -64,7 +64,7 @@ struct sim {
 };
 
 /* One schedule. False: a violation, printed. Counts are added to *counts. */
-bool sim_run(uint64_t seed, bool verbose, struct counts *counts);
+bool sim_run(uint64_t seed, bool verbose, bool is_strict, struct counts *counts);
 
 /* What somebody was promised to find again. */
 const struct kept *sim_kept(struct sim *sim, const char *namespace);
