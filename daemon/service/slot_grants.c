@@ -163,15 +163,17 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
                 slot_fail(record, SLOTS_E_GONE, NULL);
                 return;
         }
-        if (record->connection && record->connection->is_process_gone)
-                slot_holder_died(record);
-        else
-                slot_end(record, revoked ? "revoked" : "released");
         if (!record->connection) {
+                slot_end(record, revoked ? "revoked" : "released");
                 slot_record_free(record);
                 return;
         }
+        /* Told before whoever has the slot next is. */
         record->revoked = revoked;
         record->text = alloc_string(reason);
         slot_tell(record, SLOT_TELL_LET_GO);
+        if (record->connection->is_process_gone)
+                slot_holder_died(record);
+        else
+                slot_end(record, revoked ? "revoked" : "released");
 }

@@ -12,15 +12,15 @@
 
 #define CHANGE_DELAY_USEC (100 * USEC_PER_MSEC)
 
+/* Always behind what has been noted before: who had the slot is told before who has it next. */
 void slot_tell(struct slot_record *record, enum slot_notice notice)
 {
         struct slots *slots = record->slots;
 
-        if (!record->notice) {
-                if (TAILQ_EMPTY(&slots->notices))
-                        slots->env->ops->timer_arm(slots->notice_timer, 0);
-                TAILQ_INSERT_TAIL(&slots->notices, record, notices);
-        }
+        slot_untell(record);
+        if (TAILQ_EMPTY(&slots->notices))
+                slots->env->ops->timer_arm(slots->notice_timer, 0);
+        TAILQ_INSERT_TAIL(&slots->notices, record, notices);
         record->notice = notice;
 }
 
