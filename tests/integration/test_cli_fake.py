@@ -406,7 +406,7 @@ def test_an_ignored_sigchld_hides_no_status(path, fake):
 
 
 def test_stop_and_continue_without_a_terminal(path, fake):
-    run = start(path, "run", "sh", "-c", "echo $$; while :; do sleep 0.05; done")
+    run = start(path, "run", "sh", "-c", "echo $$; exec sleep 60")
     command = int(run.stdout.readline())
 
     def state(pid):
@@ -568,8 +568,8 @@ def test_interrupted_while_waiting(path, fake):
 
 def test_a_lost_daemon_does_not_end_the_run_and_the_run_attaches_again(path, fake, tmp_path):
     go = tmp_path / "go"
-    run = start(path, "run", "sh", "-c", f"while ! [ -e {go} ]; do sleep 0.02; done; echo fine")
-    fake.wait_for("Acquire")
+    run = start(path, "run", "sh", "-c", f"echo ready; while ! [ -e {go} ]; do sleep 0.02; done; echo fine")
+    assert run.stdout.readline() == "ready\n"
     fake.die()
     fake.listen()
     attached = fake.wait_for("Attach")
@@ -579,10 +579,12 @@ def test_a_lost_daemon_does_not_end_the_run_and_the_run_attaches_again(path, fak
     assert len(fake.of("Release")) == 1
 
 
-def test_a_daemon_that_is_gone_at_the_end_costs_a_line_and_no_outcome(path, fake):
-    run = start(path, "run", "sh", "-c", "echo ready; read x </proc/self/fd/0; exit 4")
-    fake.wait_for("Acquire")
+def test_a_daemon_that_is_gone_at_the_end_costs_a_line_and_no_outcome(path, fake, tmp_path):
+    go = tmp_path / "go"
+    run = start(path, "run", "sh", "-c", f"echo ready; while ! [ -e {go} ]; do sleep 0.02; done; exit 4")
+    assert run.stdout.readline() == "ready\n"
     fake.die()
+    go.touch()
     assert run.wait(20) == 4
     assert re.search("berth: lease .* is not released; .*; berthd will end it by itself\n", run.stderr.read())
 
@@ -652,9 +654,9 @@ def test_a_stale_lease_in_the_environment_is_told(path, fake):
 
 def test_a_slot_is_claimed_again_from_a_restarted_daemon(path, fake, tmp_path):
     go = tmp_path / "go"
-    run = start(path, "slot", "sh", "-c", f"while ! [ -e {go} ]; do sleep 0.02; done", BERTH_NAMESPACE=NAMESPACE,
-                BERTH_LEASE=SECRET)
-    fake.wait_for("AcquireSlot")
+    run = start(path, "slot", "sh", "-c", f"echo ready; while ! [ -e {go} ]; do sleep 0.02; done",
+                BERTH_NAMESPACE=NAMESPACE, BERTH_LEASE=SECRET)
+    assert run.stdout.readline() == "ready\n"
     fake.die()
     fake.listen()
     assert fake.wait_for("AcquireSlot", 2).parameters["reclaim"] == 7

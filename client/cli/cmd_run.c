@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * berth run: the lease first, then the command; what the command left running is ended, then the lease.
+ *
+ * The command inherits the lifeline, as with flock(1): if we are killed, the lease lives until the last
+ * process of the run that has the descriptor is gone. While the daemon is away the run goes on, and the
+ * library finds its way back.
+ */
+
+#include "client/cli/child.h"
+#include "client/cli/command.h"
+#include "client/cli/environment.h"
+#include "client/cli/fail.h"
+#include "client/cli/print.h"
+
+#include "proto/protocol.h"
+
+#include <stdlib.h>
+
+static const char *forced_namespace(const struct cli *cli)
+{
+        const char *forced = cli->options.namespace ? cli->options.namespace : getenv(BERTH_ENV_FORCE);
+
+        return forced && (*forced || cli->options.namespace) ? forced : NULL;
+}
+
+/* Whatever comes of it, the exit code is the command's. */
+static void release(struct cli *cli, struct berth_lease *lease, const struct child_end *end)
+{
+        struct berth_release how = BERTH_RELEASE_INIT;
+        int64_t kept_until_usec = 0;
+        char until[PRINT_TIME_SIZE];
+        struct berth_error error;
+
+        if (berth_lease_dispatch(lease, &error) == BERTH_ENDED) {
+                cli_warn("lease %s ended while the command ran; %s; %s", berth_lease_namespace(lease),
+                         error.message, error.fix);
+                return;
+        }
+        if (end->strays) {
+                cli_warn("processes of %s are still alive; they could not be ended; see 'berth status %s'",
+                         berth_lease_namespace(lease), berth_lease_namespace(lease));
+                return; /* the daemon ends the lease when it sees them gone */
+        }
+        how.exit_status = child_exit_code(end->wait_status);
+        how.keep = cli->options.keep;
+        if (berth_lease_release(lease, &how, &kept_until_usec, &error))
+                cli_warn("lease %s is not released; %s; %s", berth_lease_namespace(lease), error.message,
+                         cli->options.keep ? "'berth keep' it once berthd is back"
+                                           : "berthd will end it by itself");
+        else if (kept_until_usec)
+                cli_warn("schemas of %s are kept until %s", berth_lease_namespace(lease),
+                         print_time(kept_until_usec, until));
+}
+
+static int run_under(struct cli *cli, struct berth_lease *lease)
+{
+        struct held held = held_lease(lease);
+        struct child_plan plan = {.argv = cli->operands, .adopt = true, .held = &held, .n_held = 1};
+        struct child_end end;
+        int r = held_wait(cli, &held);
+
+        if (!r)
+                r = environment_export(cli, lease);
+        if (r)
+                return r;
+        plan.inherit_fd = berth_lease_fd(lease);
+        r = command_run(cli, &plan, &end);
+        release(cli, lease, &end);
+        return r ? r : child_repeat_end(end.wait_status);
+}
+
+int cmd_run(struct cli *cli)
+{
+        struct berth_lease_request request = BERTH_LEASE_REQUEST_INIT;
+        char *line = environment_command_line(cli->operands);
+        struct berth_lease *lease = NULL;
+        struct berth_error error;
+        int r;
+
+        command_die_as_init();
+        request.socket = cli->options.socket;
+        request.namespace_ = forced_namespace(cli);
+        request.label = cli->options.label ? cli->options.label : line;
+        request.no_wait = cli->options.no_wait;
+        request.timeout_ms = cli->options.wait_ms;
+        r = berth_lease_request(&request, &lease, &error) ? held_fail(cli, &error) : run_under(cli, lease);
+        berth_lease_free(lease);
+        free(line);
+        return r;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The one table of what berth can do. Help, completion and suggestions are made from it. */
+
+#include "client/cli/cli.h"
+
+#define AT(member) offsetof(struct options, member)
+#define END_ROW                                                                                              \
+        {                                                                                                    \
+                .name = NULL                                                                                 \
+        }
+
+#define NO_WAIT_ROW                                                                                          \
+        {                                                                                                    \
+                "no-wait", 'n', OPTION_FLAG, AT(no_wait), NULL,                                              \
+                        "do not wait: exit 75 at once if nothing is free"                                    \
+        }
+#define WAIT_ROW                                                                                             \
+        {                                                                                                    \
+                "wait", 'w', OPTION_DURATION, AT(wait_ms), "DURATION",                                       \
+                        "wait no longer than this, then exit 75"                                             \
+        }
+
+static const struct option_row run_options[] = {
+        NO_WAIT_ROW,
+        WAIT_ROW,
+        {"namespace", 0, OPTION_TEXT, AT(namespace), "NAME", "this namespace, and not a fresh one"},
+        {"label", 0, OPTION_TEXT, AT(label), "TEXT", "what 'berth list' shows; default: the command"},
+        {"keep", 0, OPTION_FLAG, AT(keep), NULL, "leave the schemas for inspection"},
+        END_ROW,
+};
+
+static const struct option_row slot_options[] = {
+        NO_WAIT_ROW,
+        WAIT_ROW,
+        {"worker", 0, OPTION_TEXT, AT(worker), "gwN",
+         "for this worker; default: $PYTEST_XDIST_WORKER, or gw0"},
+        {"database", 0, OPTION_TEXT, AT(database), "NAME", "on the server of this database"},
+        END_ROW,
+};
+
+static const struct option_row list_options[] = {
+        {"all", 'a', OPTION_FLAG, AT(all), NULL, "also leases that have ended"},
+        {"watch", 0, OPTION_FLAG, AT(watch), NULL, "go on with every change until interrupted"},
+        END_ROW,
+};
+
+static const struct option_row sweep_options[] = {
+        {"dry-run", 0, OPTION_FLAG, AT(dry_run), NULL, "say what would be dropped, and drop nothing"},
+        END_ROW,
+};
+
+static const struct option_row history_options[] = {
+        {"since", 0, OPTION_DURATION, AT(since_ms), "DURATION", "only what is not older"},
+        {"limit", 0, OPTION_NUMBER, AT(limit), "N", "only the last N"},
+        END_ROW,
+};
+
+static const struct option_row revoke_options[] = {
+        {"reason", 0, OPTION_TEXT, AT(reason), "TEXT", "told to the holder, and kept in the history"},
+        END_ROW,
+};
+
+static const struct option_row keep_options[] = {
+        {"for", 0, OPTION_DURATION, AT(for_ms), "DURATION", "for this long; default: keep_for of berthd"},
+        END_ROW,
+};
+
+static const struct option_row name_options[] = {
+        {"app", 0, OPTION_FLAG, AT(application), NULL, "the application_name, and not the schema"},
+        {"namespace", 0, OPTION_TEXT, AT(namespace), "NAME", "default: $BERTH_NAMESPACE"},
+        END_ROW,
+};
+
+static const struct verb table[] = {
+        {.name = "run",
+         .summary = "run a command with a namespace that nobody else has",
+         .usage = "[--] COMMAND [ARGUMENT]...",
+         .examples = "  berth run -- pytest -n 8\n"
+                     "  berth run -w 5min --label nightly -- make check\n"
+                     "  berth run --namespace mydebug --keep -- pytest tests/test_api.py\n",
+         .notes = "The command gets BERTH_NAMESPACE, BERTH_LEASE (a secret), BERTH_SOCKET and\n"
+                  "BERTH_REPORT_DIR; $BERTH_NAMESPACE_ENV may name further variables for the\n"
+                  "namespace, with commas between. It always gets a fresh namespace, unless\n"
+                  "--namespace or BERTH_NAMESPACE_FORCE says otherwise. When berth returns, no\n"
+                  "process of the run is alive. The exit code is the command's; 75: not in time,\n"
+                  "69: no daemon, 125: berth failed, 126: cannot execute, 127: not found.\n",
+         .options = run_options,
+         .n_min = 1,
+         .n_max = -1,
+         .run = cmd_run},
+        {.name = "slot",
+         .summary = "run a command that builds or drops schemas, in a DDL slot",
+         .usage = "[--] COMMAND [ARGUMENT]...",
+         .examples = "  berth slot -- psql -f schema.sql\n"
+                     "  berth slot --database tenant1 -w 10min -- alembic upgrade head\n",
+         .notes = "Under 'berth run' the slot belongs to that run; elsewhere to a lease for the time\n"
+                  "of the command. Exit codes are those of 'berth run'.\n",
+         .options = slot_options,
+         .n_min = 1,
+         .n_max = -1,
+         .run = cmd_slot},
+        {.name = "status",
+         .summary = "what the daemon does, or how one run stands",
+         .usage = "[NAMESPACE]",
+         .examples = "  berth status\n"
+                     "  berth status $BERTH_NAMESPACE\n"
+                     "  berth status --json | jq .databases\n",
+         .n_max = 1,
+         .run = cmd_status},
+        {.name = "list",
+         .summary = "the leases",
+         .usage = "",
+         .examples = "  berth list\n"
+                     "  berth list --all --json | jq -r '.leases[].context.namespace'\n"
+                     "  berth list --watch\n",
+         .notes = "With --watch --json each line is an object.\n",
+         .options = list_options,
+         .run = cmd_list},
+        {.name = "locks",
+         .summary = "who blocks whom, in all databases, and whose run that is",
+         .usage = "[DATABASE]",
+         .examples = "  berth locks\n"
+                     "  berth locks tenant1 --json\n",
+         .n_max = 1,
+         .run = cmd_locks},
+        {.name = "sweep",
+         .summary = "drop what ended runs have left",
+         .usage = "[DATABASE]",
+         .examples = "  berth sweep --dry-run\n"
+                     "  berth sweep\n"
+                     "  berth sweep --json | jq '.databases[].kept'\n",
+         .notes = "Nothing is dropped unless every database said who is using it: exit code 3 then.\n"
+                  "1: something could not be dropped.\n",
+         .options = sweep_options,
+         .n_max = 1,
+         .run = cmd_sweep},
+        {.name = "history",
+         .summary = "what happened, from the ledger",
+         .usage = "[NAMESPACE]",
+         .examples = "  berth history --since 2h\n"
+                     "  berth history p18234t1745178234r3af93d71\n",
+         .options = history_options,
+         .n_max = 1,
+         .run = cmd_history},
+        {.name = "revoke",
+         .summary = "end a lease; its processes go on",
+         .usage = "NAMESPACE",
+         .examples = "  berth revoke p18234t1745178234r3af93d71 --reason 'forgotten debugger'\n",
+         .options = revoke_options,
+         .n_min = 1,
+         .n_max = 1,
+         .run = cmd_revoke},
+        {.name = "keep",
+         .summary = "leave the schemas of a run, live or ended, for inspection",
+         .usage = "NAMESPACE",
+         .examples = "  berth keep $BERTH_NAMESPACE\n"
+                     "  berth keep p18234t1745178234r3af93d71 --for 3d\n",
+         .options = keep_options,
+         .n_min = 1,
+         .n_max = 1,
+         .run = cmd_keep},
+        {.name = "name",
+         .summary = "the schema or application name of a worker",
+         .usage = "WORKER [SUFFIX]",
+         .examples = "  berth name gw0\n"
+                     "  berth name gw3 audit\n"
+                     "  PGAPPNAME=$(berth name gw0 --app) psql\n",
+         .options = name_options,
+         .n_min = 1,
+         .n_max = 2,
+         .run = cmd_name},
+};
+
+const struct verb *verbs(size_t *ret_n)
+{
+        *ret_n = sizeof(table) / sizeof(table[0]);
+        return table;
+}

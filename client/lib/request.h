@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What callers give, taken over into objects. */
+
+#include <stddef.h>
+
+/* A struct that begins with its size: of a newer or older caller, as much as both know. */
+void request_copy(void *to, size_t to_size, const void *from, size_t from_size);
+/* text NULL: "" */
+void request_set(char *to, size_t size, const char *text);
+/* Free text, fit for the wire: control bytes and broken UTF-8 become '?', and it is cut between characters.
+ */
+void request_set_text(char *to, size_t size, const char *text);
+/* NULL for "", so that json_add_string() adds nothing */
+const char *request_given(const char *text);
