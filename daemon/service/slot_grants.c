@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/slot_record.h"
 
+#include "util/log.h"
+
 #include <stdlib.h>
 
 static void write_grant(const struct slot_record *record)
@@ -168,6 +170,9 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
                 slot_record_free(record);
                 return;
         }
+        if (revoked)
+                log_info("slot taken away: namespace=%s worker=%s slot=%d grant=%lld", record->use.namespace,
+                         record->use.worker, record->use.slot, (long long)record->use.grant);
         /* Told before whoever has the slot next is. */
         record->revoked = revoked;
         record->text = alloc_string(reason);

@@ -108,7 +108,8 @@ struct slots {
 
         struct timer *notice_timer, *change_timer, *deadline_timer, *grace_timer;
         bool is_change_timer_armed;
-        uint64_t deadline; /* that deadline_timer is armed for; 0: none */
+        uint64_t deadline;   /* that deadline_timer is armed for; 0: none */
+        uint64_t grace_ends; /* boottime */
 };
 
 static inline bool slot_is_waiting(const struct slot_record *record)

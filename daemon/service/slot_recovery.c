@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LATE_USEC USEC_PER_SEC
+
 void slots_load(struct slots *slots, const struct ledger_change *row)
 {
         struct slot_record *record;
@@ -62,6 +64,12 @@ static void recover(struct slot_record *record)
                         env->ops->process_watch(env, process, on_process_gone, record->slots, record->use.id);
 }
 
+static void arm_grace(struct slots *slots, uint64_t delay_usec)
+{
+        slots->grace_ends = env_boottime(slots->env) + delay_usec;
+        slots->env->ops->timer_arm(slots->grace_timer, delay_usec);
+}
+
 void slots_loaded(struct slots *slots, const struct ledger_numbers *next)
 {
         struct slot_record *record, *after;
@@ -74,7 +82,7 @@ void slots_loaded(struct slots *slots, const struct ledger_numbers *next)
         if (!slots->n_lost)
                 return;
         log_info("slots reserved: n=%u", slots->n_lost);
-        slots->env->ops->timer_arm(slots->grace_timer, slots->start_grace);
+        arm_grace(slots, slots->start_grace);
 }
 
 void slot_forget_lost(struct slot_record *record)
@@ -90,6 +98,11 @@ void slot_on_grace(void *owner)
         struct slots *slots = owner;
         struct slot_record *record, *next;
 
+        /* We slept, or the loop stood still: whoever wanted to claim his slot has not been heard yet. */
+        if (env_boottime(slots->env) - slots->grace_ends > LATE_USEC) {
+                arm_grace(slots, LATE_USEC);
+                return;
+        }
         for (record = TAILQ_FIRST(&slots->all); record; record = next) {
                 next = TAILQ_NEXT(record, link);
                 if (record->stage != SLOT_LOST)

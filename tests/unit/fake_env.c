@@ -272,6 +272,11 @@ void fake_env_pass(struct fake_env *fake, uint64_t usec)
         fake->boottime = until;
 }
 
+void fake_env_stall(struct fake_env *fake, uint64_t usec)
+{
+        fake->boottime += usec;
+}
+
 void fake_env_set_clock(struct fake_env *fake, uint64_t realtime_usec)
 {
         fake->realtime_offset = realtime_usec - fake->boottime;

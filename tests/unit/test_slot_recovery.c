@@ -79,6 +79,28 @@ static void a_slot_that_nobody_claims_is_free_after_the_grace(void **state)
         assert_int_equal(slot_story_n_held(story, 1), 1);
 }
 
+static void a_daemon_that_slept_through_the_grace_listens_first(void **state)
+{
+        struct slot_story *story = *state;
+        int64_t grant, again;
+        struct slot_request holder = slot_story_hold(story, 1, &grant), waiter;
+
+        slot_story_settle(story);
+        slot_story_restart(story);
+        waiter = slot_story_wait(story, 2);
+        fake_env_stall(story->fake, 8 * 3600 * USEC_PER_SEC);
+        (void)fake_env_turn(story->fake);
+        assert_null(slot_story_take(story, waiter.connection, SLOT_TOLD_GRANTED));
+        holder = reclaim(story, &holder, grant);
+        assert_int_equal(slot_story_ask(story, &holder, &again), 1);
+        assert_int_equal(again, grant);
+        slot_story_restart(story);
+        fake_env_stall(story->fake, 8 * 3600 * USEC_PER_SEC);
+        waiter = slot_story_wait(story, 2);
+        slot_story_pass(story, 10 * USEC_PER_SEC);
+        assert_non_null(slot_story_take(story, waiter.connection, SLOT_TOLD_GRANTED));
+}
+
 static void who_died_meanwhile_holds_nothing(void **state)
 {
         struct slot_story *story = *state;
@@ -232,6 +254,7 @@ int main(void)
                 STORY(a_holder_claims_its_slot_again),
                 STORY(nothing_new_is_granted_while_a_former_holder_may_hold),
                 STORY(a_slot_that_nobody_claims_is_free_after_the_grace),
+                STORY(a_daemon_that_slept_through_the_grace_listens_first),
                 STORY(who_died_meanwhile_holds_nothing),
                 STORY(a_holder_we_cannot_see_has_the_grace),
                 STORY(nobody_of_another_boot_holds_anything),
