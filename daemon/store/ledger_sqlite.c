@@ -4,6 +4,7 @@
 #include "store/load.h"
 #include "store/writer.h"
 #include "util/alloc.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -111,6 +112,7 @@ int ledger_sqlite_close(struct ledger_sqlite *ledger)
                 (void)store_settle(ledger->store);
                 (void)store_checkpoint(ledger->store);
         }
+        log_info("ledger closed: commits=%u", ledger_sqlite_n_commits(ledger));
         ledger_free(ledger);
         return lost ? LEDGER_E_UNAVAILABLE : 0;
 }

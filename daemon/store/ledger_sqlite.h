@@ -17,7 +17,7 @@
  *
  * Changes of slots come by the ten thousand a second and nobody waits for them. A slot granted and freed
  * again before the writer took either leaves no trace but its number. Slot changes alone are held back for up
- * to 50 ms; any other change takes them along.
+ * to 50 ms, ends of leases and members (without a callback) for 5 ms; any other change takes them along.
  *
  * When it cannot write: BUSY is tried again for two seconds, then changes with a callback get
  * LEDGER_E_UNAVAILABLE; a full disk or a failed statement tells them at once. Changes without a callback stay

@@ -13,8 +13,9 @@
 
 #define FOR_EVER UINT64_MAX
 
-/* How long changes of slots alone are held back. */
-#define HOLD_USEC 50000
+/* How long changes that can wait are held back for company: those of slots, and ends. */
+#define HOLD_SLOT_USEC 50000
+#define HOLD_END_USEC  5000
 
 /* How long a stop goes on trying. */
 #define STOP_USEC 2000000
@@ -32,8 +33,8 @@ static void sleep_until(struct writer *writer, uint64_t until)
         writer->sleeps_until = 0;
 }
 
-/* Slots are incoming, or many have come and gone: both can wait a little. */
-static bool has_slots(const struct writer *writer)
+/* Something is incoming, or many slots have come and gone: both can wait a little. */
+static bool has_patient(const struct writer *writer)
 {
         return !TAILQ_EMPTY(&writer->incoming) || store_needs_reserve(writer->store, writer->last_grant);
 }
@@ -47,12 +48,12 @@ static uint64_t due(struct writer *writer, uint64_t now)
                 return writer->retry_at;
         if (writer->stopping || writer->urgent || writer->prune_before)
                 return now;
-        if (!has_slots(writer)) {
+        if (!has_patient(writer)) {
                 writer->hold_until = 0;
                 return FOR_EVER;
         }
         if (!writer->hold_until)
-                writer->hold_until = now + HOLD_USEC;
+                writer->hold_until = now + HOLD_SLOT_USEC;
         return writer->hold_until;
 }
 
@@ -179,26 +180,47 @@ void writer_stop(struct writer *writer)
         (void)pthread_mutex_destroy(&writer->store_lock);
 }
 
-static bool is_of_slot(const struct item *item)
+/*
+ * How long it may wait for others to share a commit with; 0: not at all. An end that is lost with the daemon
+ * errs on the safe side: the lease counts as live until its processes are proven gone. A grant, a claim, a
+ * member or a keep would err on the other.
+ */
+static uint64_t patience(const struct item *item)
 {
-        return !item->history && !item->done &&
-               (item->change.kind == LEDGER_SLOT_GRANTED || item->change.kind == LEDGER_SLOT_FREED);
+        static const uint64_t patience_usec[LEDGER_CHANGE_MAX_] = {
+                [LEDGER_SLOT_GRANTED] = HOLD_SLOT_USEC,
+                [LEDGER_SLOT_FREED] = HOLD_SLOT_USEC,
+                [LEDGER_LEASE_ENDED] = HOLD_END_USEC,
+                [LEDGER_MEMBER_LEFT] = HOLD_END_USEC,
+        };
+
+        return item->history || item->done ? 0 : patience_usec[item->change.kind];
+}
+
+static void hold_back(struct writer *writer, uint64_t usec)
+{
+        const uint64_t until = batch_now() + usec;
+
+        if (writer->hold_until && writer->hold_until <= until)
+                return;
+        writer->hold_until = until;
+        wake(writer, until);
 }
 
 static void put(struct writer *writer, struct item *item)
 {
-        const bool slot = is_of_slot(item);
+        const uint64_t usec = patience(item);
 
         pthread_mutex_lock(&writer->lock);
         TAILQ_INSERT_TAIL(&writer->incoming, item, link);
-        if (slot && item->change.kind == LEDGER_SLOT_GRANTED)
+        if (usec && item->change.kind == LEDGER_SLOT_GRANTED)
                 TAILQ_INSERT_TAIL(&writer->grants, item, grant_link);
-        /* Asleep with a time means that slots have been noticed, or that something is being tried again. */
-        if (slot)
-                wake(writer, FOR_EVER - 1);
-        else if (!writer->urgent)
+        if (usec) {
+                hold_back(writer, usec);
+        } else if (!writer->urgent) {
                 wake(writer, 0);
-        writer->urgent |= !slot;
+                writer->urgent = true;
+        }
         pthread_mutex_unlock(&writer->lock);
 }
 

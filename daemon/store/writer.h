@@ -44,10 +44,10 @@ struct writer {
         pthread_mutex_t lock; /* of all from here to message */
         pthread_cond_t work;
         struct item_list incoming, grants, done;
-        bool urgent; /* something besides slots is incoming */
+        bool urgent; /* something that cannot wait is incoming */
         bool stopping;
         uint64_t sleeps_until; /* monotonic; 0: works, UINT64_MAX: until it is woken */
-        uint64_t hold_until;   /* slots are held back until then; 0: none noticed yet */
+        uint64_t hold_until;   /* what can wait is held back until then; 0: none noticed yet */
         uint64_t prune_before; /* real time; 0: nothing to forget */
         int64_t last_grant;    /* of those that left no trace */
         char message[LEDGER_MESSAGE_SIZE];

@@ -346,6 +346,35 @@ static void slots_alone_reach_the_disk_within_a_moment(void **state)
         assert_int_equal(query_file(f, "SELECT count(*) FROM slot"), 1);
 }
 
+static void an_end_waits_for_company(void **state)
+{
+        struct fixture *f = *state;
+        const unsigned before = ledger_sqlite_n_commits(f->ledger), n = 100;
+
+        for (unsigned i = 1; i <= n; i++) {
+                submit_and_tell(f, lease_granted(i, "alpha"), i);
+                wait_for_done(f, i);
+                submit(f, lease_ended(i, "alpha", NOW));
+        }
+        flush(f);
+        assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE ended_usec > 0"), n);
+        /* Each end with the next grant, unless this test was kept from running. Alone they were 200. */
+        assert_in_range(ledger_sqlite_n_commits(f->ledger) - before, n, n + n / 2);
+}
+
+static void an_end_alone_reaches_the_disk_within_a_moment(void **state)
+{
+        struct fixture *f = *state;
+        const uint64_t start = monotonic_msec();
+
+        submit_and_tell(f, lease_granted(1, "alpha"), 1);
+        wait_for_done(f, 1);
+        submit(f, slot_granted(1));
+        submit(f, lease_ended(1, "alpha", NOW));
+        while (query_file(f, "SELECT count(*) FROM lease WHERE ended_usec > 0") == 0)
+                assert_true(monotonic_msec() - start < PATIENCE_MSEC);
+}
+
 /* ---- history ---- */
 
 struct told {
@@ -634,6 +663,8 @@ int main(void)
                 TEST(slots_that_come_and_go_cost_no_commit_each),
                 TEST(the_slots_on_disk_are_those_that_are_held),
                 TEST(slots_alone_reach_the_disk_within_a_moment),
+                TEST(an_end_waits_for_company),
+                TEST(an_end_alone_reaches_the_disk_within_a_moment),
                 TEST(history_tells_the_newest_and_those_oldest_first),
                 TEST(an_event_names_what_its_change_leaves_out),
                 TEST(verdicts_and_sweeps_are_told_in_words),
