@@ -2,7 +2,6 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
-#include "util/alloc.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -2,10 +2,8 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
-#include "util/alloc.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 
 /* ---- what went wrong ---- */
 
