@@ -9,10 +9,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_MS     5000
-#define SHORT_COLUMNS 12 /* of a namespace where several stand in one line */
+#define ANSWER_MS      5000
+#define SHORT_COLUMNS  12 /* of a namespace where several stand in one line */
+#define REASON_COLUMNS 40
 
 static void print_headline(const struct cli *cli, const struct cJSON *status)
 {
@@ -39,14 +41,16 @@ static void print_databases(const struct cli *cli, const struct cJSON *status)
                 const char *name = json_get_string(database, "name"),
                            *why = json_get_string(database, "message");
                 int64_t since_usec = json_get_integer(database, "sinceUSec", 0);
-                char age[BERTH_DURATION_SIZE];
+                char age[BERTH_DURATION_SIZE], reason[PRINT_REASON_SIZE];
+                char *shown = print_cut(print_reason(why ? why : "not asked yet", reason), REASON_COLUMNS);
 
                 if (json_get_bool(database, "reachable", false))
                         print_field_item(&field, PRINT_PLAIN, ", ", "%s ok", name);
                 else
                         print_field_item(&field, PRINT_BAD, ", ", "%s UNREACHABLE (%s%s%s)", name,
-                                         why ? why : "not asked yet", since_usec ? ", " : "",
+                                         shown ? shown : "?", since_usec ? ", " : "",
                                          since_usec ? print_age(since_usec, age) : "");
+                free(shown);
         }
         print_field_end(&field);
 }

@@ -115,7 +115,8 @@ int held_fail(const struct cli *cli, const struct berth_error *error)
         if (told.exit_code == CLI_FAILED)
                 told.exit_code = CLI_BERTH_FAILED;
         if (!strcmp(told.code, "NoSuchLease")) /* a pane or script that outlived its run */
-                (void)snprintf(told.fix, sizeof(told.fix), "unset BERTH_NAMESPACE and BERTH_LEASE, they are stale");
+                (void)snprintf(told.fix, sizeof(told.fix),
+                               "unset BERTH_NAMESPACE and BERTH_LEASE, they are stale");
         return cli_fail(cli, &told);
 }
 

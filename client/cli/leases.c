@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool leases_read(const struct cJSON *reply, struct lease_view *ret_view)
@@ -96,14 +97,16 @@ static void print_when(const struct lease_view *view)
 void leases_print(const struct cli *cli, const struct lease_view *view)
 {
         enum print_color color = leases_color(view->state);
-        char user[PRINT_USER_SIZE];
+        char user[PRINT_USER_SIZE], *label;
 
         (void)printf("%s%s%s %s - %s%s%s", print_start(cli, color), print_bullet(), print_stop(cli),
                      view->namespace, print_start(cli, color), view->state, print_stop(cli));
         if (view->position)
                 (void)printf(", number %" PRId64 " in the queue", view->position);
-        (void)printf("\n      Label: %s\n      Owner: %s\n", view->label ? view->label : "-",
+        label = print_cut(view->label ? view->label : "-", print_width() - 14);
+        (void)printf("\n      Label: %s\n      Owner: %s\n", label ? label : "?",
                      print_user(view->uid, user));
+        free(label);
         print_when(view);
         print_members(cli, view);
         if (view->sessions >= 0)

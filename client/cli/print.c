@@ -168,6 +168,27 @@ const char *print_user(int64_t uid, char ret_text[PRINT_USER_SIZE])
         return ret_text;
 }
 
+const char *print_reason(const char *message, char ret_text[PRINT_REASON_SIZE])
+{
+        static const char *const openings[] = {" failed: ", "FATAL:  ", "FATAL: "};
+        const char *end, *found;
+
+        for (size_t i = 0; i < sizeof(openings) / sizeof(openings[0]); i++) {
+                found = strstr(message, openings[i]);
+                if (found)
+                        message = found + strlen(openings[i]);
+        }
+        end = strstr(message, "Is the server running");
+        (void)snprintf(ret_text, PRINT_REASON_SIZE, "%.*s", end ? (int)(end - message) : PRINT_REASON_SIZE,
+                       message);
+        for (char *at = ret_text; *at; at++)
+                if ((unsigned char)*at < 0x20)
+                        *at = ' ';
+        for (size_t n = strlen(ret_text); n && ret_text[n - 1] == ' '; n--)
+                ret_text[n - 1] = '\0';
+        return ret_text;
+}
+
 void print_field_begin(struct print_field *field, const struct cli *cli, const char *label)
 {
         *field = (struct print_field){.cli = cli, .column = FIELD_INDENT, .is_first = true};

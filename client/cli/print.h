@@ -32,6 +32,11 @@ const char *print_count(int64_t number, char ret_text[PRINT_COUNT_SIZE]);
 #define PRINT_USER_SIZE 33
 const char *print_user(int64_t uid, char ret_text[PRINT_USER_SIZE]);
 
+#define PRINT_REASON_SIZE 120
+/* What libpq says of a failed connection, without what the reader knows: "Connection refused". Returns
+ * ret_text. */
+const char *print_reason(const char *message, char ret_text[PRINT_REASON_SIZE]);
+
 /* "     Socket: a, b,\n             c": items that go to the next line where they do not fit. */
 struct print_field {
         const struct cli *cli;

@@ -100,14 +100,28 @@ static void print_names(const struct cli *cli, const struct cJSON *names, enum p
                 print_row(cli, color, verdict, json_string(name), NULL, NULL);
 }
 
+static bool has_rows(const struct cJSON *database)
+{
+        static const char *const lists[] = {"dropped", "would_drop", "failed", "unknown", "kept"};
+
+        for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+                if (json_first(json_get(database, lists[i])))
+                        return true;
+        return false;
+}
+
 static void print_database(const struct cli *cli, const struct cJSON *database)
 {
         const char *name = json_get_string(database, "name"), *error = json_get_string(database, "error");
+        bool reachable = json_get_bool(database, "reachable", true);
+        char reason[PRINT_REASON_SIZE];
 
+        if (reachable && !has_rows(database))
+                return;
         (void)printf("%s", name ? name : "?");
-        if (!json_get_bool(database, "reachable", true))
+        if (!reachable)
                 (void)printf(": %sUNREACHABLE%s (%s)", print_start(cli, PRINT_BAD), print_stop(cli),
-                             error ? error : "no reason given");
+                             print_reason(error ? error : "no reason given", reason));
         (void)putchar('\n');
         print_names(cli, json_get(database, "dropped"), PRINT_GOOD, "dropped");
         print_names(cli, json_get(database, "would_drop"), PRINT_GOOD, "would drop");

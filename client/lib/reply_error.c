@@ -18,7 +18,7 @@ struct story {
         const char *name;
         int exit_code;
         bool retryable;
-        void (*tell)(char *text, const struct cJSON *parameters);
+        void (*tell)(struct berth_error *error, const struct cJSON *parameters);
         const char *fix;
 };
 
@@ -29,7 +29,7 @@ static const char *text_of(const struct cJSON *parameters, const char *name, con
         return text && *text ? text : otherwise;
 }
 
-static void tell_busy(char *text, const struct cJSON *parameters)
+static void tell_busy(struct berth_error *error, const struct cJSON *parameters)
 {
         char holders[300], waited[BERTH_DURATION_SIZE];
         int64_t usec = json_get_integer(parameters, "waitedUSec", 0);
@@ -37,106 +37,118 @@ static void tell_busy(char *text, const struct cJSON *parameters)
 
         describe_holders(json_get(parameters, "holders"), holders, sizeof(holders));
         if (usec >= 1000)
-                n = snprintf(text, TEXT_SIZE, "nothing became free within %s",
+                n = snprintf(error->message, TEXT_SIZE, "nothing became free within %s",
                              berth_format_duration(usec, waited));
         else
-                n = snprintf(text, TEXT_SIZE, "nothing is free");
-        (void)snprintf(text + n, TEXT_SIZE - (size_t)n, *holders ? "; held by %s" : "; %s",
+                n = snprintf(error->message, TEXT_SIZE, "nothing is free");
+        (void)snprintf(error->message + n, TEXT_SIZE - (size_t)n, *holders ? "; held by %s" : "; %s",
                        *holders ? holders : "all are in use");
 }
 
-static void tell_limit(char *text, const struct cJSON *parameters)
+static void tell_limit(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "a limit of berthd is reached; %s is %lld",
+        (void)snprintf(error->message, TEXT_SIZE, "a limit of berthd is reached; %s is %lld",
                        text_of(parameters, "limit", "one"),
                        (long long)json_get_integer(parameters, "value", 0));
 }
 
-static void tell_ledger(char *text, const struct cJSON *parameters)
+static void tell_ledger(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "berthd cannot use its ledger; %s",
+        (void)snprintf(error->message, TEXT_SIZE, "berthd cannot use its ledger; %s",
                        text_of(parameters, "message", "no reason given"));
 }
 
-static void tell_in_use(char *text, const struct cJSON *parameters)
+static void tell_in_use(struct berth_error *error, const struct cJSON *parameters)
 {
         const struct cJSON *holder = json_get(parameters, "holder");
         char who[200];
 
         describe_owner(holder, who, sizeof(who));
-        (void)snprintf(text, TEXT_SIZE, "namespace %s is in use; %s", text_of(parameters, "namespace", "?"),
-                       who);
+        (void)snprintf(error->message, TEXT_SIZE, "namespace %s is in use; %s",
+                       text_of(parameters, "namespace", "?"), who);
 }
 
-static void tell_attached(char *text, const struct cJSON *parameters)
+static void tell_attached(struct berth_error *error, const struct cJSON *parameters)
 {
         char who[200];
 
         describe_owner(json_get(parameters, "holder"), who, sizeof(who));
-        (void)snprintf(text, TEXT_SIZE, "namespace %s has a controller already; %s",
+        (void)snprintf(error->message, TEXT_SIZE, "namespace %s has a controller already; %s",
                        text_of(parameters, "namespace", "?"), who);
 }
 
-static void tell_bad_name(char *text, const struct cJSON *parameters)
+static void tell_bad_name(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "bad %s; %s", text_of(parameters, "parameter", "name"),
+        (void)snprintf(error->message, TEXT_SIZE, "bad %s; %s", text_of(parameters, "parameter", "name"),
                        text_of(parameters, "message", "it breaks a rule"));
 }
 
-static void tell_no_lease(char *text, const struct cJSON *parameters)
+static void tell_no_lease(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE,
+        (void)snprintf(error->message, TEXT_SIZE,
                        "no lease of namespace %s; it has ended or never was, or the secret is wrong",
                        text_of(parameters, "namespace", "?"));
 }
 
-static void tell_no_such_lease(char *text, const struct cJSON *parameters)
+static void tell_no_such_lease(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "no lease of namespace %s; berthd does not know it",
+        (void)snprintf(error->message, TEXT_SIZE, "no lease of namespace %s; berthd does not know it",
                        text_of(parameters, "namespace", "?"));
 }
 
-static void tell_not_held(char *text, const struct cJSON *parameters)
+static void tell_not_held(struct berth_error *error, const struct cJSON *parameters)
 {
         (void)parameters;
-        (void)snprintf(text, TEXT_SIZE, "the slot is not held; it was given back or taken away");
+        (void)snprintf(error->message, TEXT_SIZE, "the slot is not held; it was given back or taken away");
 }
 
-static void tell_no_database(char *text, const struct cJSON *parameters)
+static void tell_no_database(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "no database %s; berthd is not configured with it",
+        (void)snprintf(error->message, TEXT_SIZE, "no database %s; berthd is not configured with it",
                        text_of(parameters, "database", "was named"));
 }
 
-static void tell_unreachable(char *text, const struct cJSON *parameters)
+static void tell_unreachable(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "cluster of database %s unknown; %s",
-                       text_of(parameters, "database", "?"),
-                       text_of(parameters, "message", "its server does not answer"));
+        const char *database = json_get_string(parameters, "database");
+        const char *why = text_of(parameters, "message", "its server does not answer");
+
+        if (database) {
+                (void)snprintf(error->message, TEXT_SIZE, "cluster of database %s unknown; %s", database,
+                               why);
+                return;
+        }
+        /* Nobody is away: the caller has not said which server is meant. */
+        (void)snprintf(error->message, TEXT_SIZE, "no database was named; there is more than one server");
+        (void)snprintf(error->fix, sizeof(error->fix), "name one with --database; 'berth status' lists them");
+        error->exit_code = EXIT_CODE_USAGE;
+        error->retryable = false;
 }
 
-static void tell_sweeping(char *text, const struct cJSON *parameters)
+static void tell_sweeping(struct berth_error *error, const struct cJSON *parameters)
 {
         (void)parameters;
-        (void)snprintf(text, TEXT_SIZE, "no sweep now; another one is running");
+        (void)snprintf(error->message, TEXT_SIZE, "no sweep now; another one is running");
 }
 
-static void tell_parameter(char *text, const struct cJSON *parameters)
+static void tell_parameter(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "berthd refuses the call; parameter %s is wrong or unknown to it",
+        (void)snprintf(error->message, TEXT_SIZE,
+                       "berthd refuses the call; parameter %s is wrong or unknown to it",
                        text_of(parameters, "parameter", "?"));
 }
 
-static void tell_unknown_call(char *text, const struct cJSON *parameters)
+static void tell_unknown_call(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(text, TEXT_SIZE, "berthd does not know %s; it is of another version than berth",
+        (void)snprintf(error->message, TEXT_SIZE,
+                       "berthd does not know %s; it is of another version than berth",
                        text_of(parameters, "method", text_of(parameters, "interface", "this call")));
 }
 
-static void tell_denied(char *text, const struct cJSON *parameters)
+static void tell_denied(struct berth_error *error, const struct cJSON *parameters)
 {
         (void)parameters;
-        (void)snprintf(text, TEXT_SIZE, "not permitted; it belongs to another user");
+        (void)snprintf(error->message, TEXT_SIZE, "not permitted; it belongs to another user");
 }
 
 #define RETRY   true
@@ -203,7 +215,7 @@ int error_from_reply(struct berth_error *error, const struct varlink_reply *repl
         error->exit_code = story->exit_code;
         error->retryable = story->retryable;
         (void)snprintf(error->code, sizeof(error->code), "%s", strrchr(story->name, '.') + 1);
-        story->tell(error->message, reply->parameters);
         (void)snprintf(error->fix, sizeof(error->fix), "%s", story->fix);
+        story->tell(error, reply->parameters);
         return -1;
 }

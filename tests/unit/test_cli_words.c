@@ -92,6 +92,27 @@ static void large_numbers_are_grouped(void **state)
         assert_string_equal(print_count(INT64_MAX, text), "9,223,372,036,854,775,807");
 }
 
+static void a_reason_leaves_out_what_the_reader_knows(void **state)
+{
+        static const struct {
+                const char *message, *reason;
+        } cases[] = {
+                {"connection to server on socket \"/x\" failed: No such file or directory\n\tIs the server "
+                 "running "
+                 "locally and accepting connections on that socket?\n",
+                 "No such file or directory"},
+                {"connection to server at \"h\", port 1 failed: FATAL:  database \"x\" does not exist\n",
+                 "database \"x\" does not exist"},
+                {"timed out", "timed out"},
+                {"", ""},
+        };
+        char reason[PRINT_REASON_SIZE];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                assert_string_equal(print_reason(cases[i].message, reason), cases[i].reason);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -99,6 +120,7 @@ int main(void)
                 cmocka_unit_test(a_slip_of_the_finger_is_understood),
                 cmocka_unit_test(text_is_cut_by_columns_and_not_by_bytes),
                 cmocka_unit_test(large_numbers_are_grouped),
+                cmocka_unit_test(a_reason_leaves_out_what_the_reader_knows),
         };
 
         (void)setlocale(LC_CTYPE, "C.UTF-8");

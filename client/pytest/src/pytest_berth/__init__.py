@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Namespaces, schema names and DDL slots for tests that share PostgreSQL servers.
 
-Every run has a namespace nobody else has. A worker of it builds in `test_{namespace}_{worker}`, and connects with
-that schema as its only search path and a label that says who it is:
+Every run has a namespace nobody else has. A worker of it builds in `test_{namespace}_{worker}`, and connects
+with that schema as its only search path and a label that says who it is:
 
     conn = psycopg.connect(DSN, **pytest_berth.connect_args())
     with pytest_berth.schema(conn, lambda c: c.execute(SCHEMA_SQL)):
@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional
 
-from . import _names, _schema, _slots
+from . import _names
 from ._client import SERVICE, Connection
-from ._errors import (BadName, BerthError, DaemonUnavailable, FallThroughError, LeaseLost, NameTooLong, RemoteError,
-                      SlotTimeout)
+from ._errors import (BadName, BerthError, DaemonUnavailable, FallThroughError, LeaseLost, NameTooLong,
+                      RemoteError, SlotTimeout)
 from ._namespace import Run
 
 __version__ = "0.1.0"
@@ -69,7 +69,7 @@ def connect_args(suffix: Optional[str] = None, driver: str = "libpq") -> Dict[st
     In the start-up packet, so they hold for every connection of a pool, and through ROLLBACK and DISCARD ALL.
     driver: "libpq" for psycopg2, psycopg and what is built on them, or "asyncpg".
     """
-    path = ",".join(_schema.search_path(_run()))
+    path = ",".join(_run().search_path)
     if driver == "libpq":
         return {"application_name": application_name(suffix), "options": f"-csearch_path={path}"}
     if driver == "asyncpg":
@@ -82,25 +82,32 @@ def ddl_slot(schema: Optional[str] = None, database: Optional[str] = None,
     """Hold a DDL slot while tables are made: `with ddl_slot(database="tenant1"): ...`
 
     database: as it is called in berth.conf; may be left out if there is one server. Reentrant in one process.
-    schema: for those who port from lock files; berthd grants any free slot. timeout: seconds, then SlotTimeout.
+    schema: for those who port from lock files; berthd grants any free slot.
+    timeout: seconds, then SlotTimeout.
     """
     if schema is not None and _names.parse_schema(schema) is None:
         raise BadName(f"{schema!r} is not the name of a worker's schema", "use worker_schema()")
+    from . import _slots  # here and below: a run that builds nothing need not load it
+
     return _slots.ddl_slot(_run(), _slots.Cluster(database=database), timeout)
 
 
 def schema(target: Any, build: Callable[[Any], Any]) -> ContextManager[Any]:
     """Make worker_schema() in a database: slot, CREATE SCHEMA, build, guard(), commit.
 
-    target: a SQLAlchemy engine (build gets a connection of it, as `metadata.create_all` wants) or connection, or a
-    connection of psycopg2, psycopg or Django (build gets it). It must have been made with connect_args().
+    target: a SQLAlchemy engine (build gets a connection of it, as `metadata.create_all` wants) or connection,
+    or a connection of psycopg2, psycopg or Django (build gets it). It must have been made with connect_args().
     The daemon drops the schema when the run is over; without one it is dropped when the context ends.
     """
+    from . import _schema
+
     return _schema.schema(_run(), target, build)
 
 
 def guard(target: Any) -> None:
     """Raise FallThroughError if statements without a schema in front could end up outside worker_schema()."""
+    from . import _schema
+
     _schema.guard(_run(), target)
 
 
@@ -129,8 +136,8 @@ def _run() -> Run:
                          "is plugin autoload disabled? add -p pytest_berth.plugin")
     run = _runs[-1]
     if not run.namespace:
-        raise BerthError(f"worker {run.worker} is on another host and is told its namespace after conftest modules"
-                         " are imported", "ask for it in a fixture")
+        raise BerthError(f"worker {run.worker} is on another host and is told its namespace after conftest"
+                         " modules are imported", "ask for it in a fixture")
     return run
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Varlink client in the standard library: JSON objects with a NUL after each, replies in the order of the calls.
+"""A Varlink client in the standard library: JSON objects with a NUL after each, replies in call order.
 
 Each connection belongs to one thread at a time. A forked child closes its copies: a hold must not outlive its
 process because a child has inherited the socket.
@@ -69,15 +69,17 @@ class Connection:
         try:
             self._receive_frame(None if timeout is None else time.monotonic() + timeout)
         except socket.timeout:
-            raise DaemonUnavailable(f"no answer from {self.path} within {timeout:g} s; berthd is stopped or overloaded",
-                                    "try again; 'systemctl status berthd' tells more", "Unanswered") from None
+            raise DaemonUnavailable(
+                f"no answer from {self.path} within {timeout:g} s; berthd is stopped or overloaded",
+                "try again; 'systemctl status berthd' tells more", "Unanswered") from None
         frame, _, rest = self._buffer.partition(b"\0")
         self._buffer = rest
         try:
             reply = json.loads(frame.decode("utf-8"))
             error, parameters = reply.get("error"), reply.get("parameters") or {}
         except (ValueError, AttributeError):
-            raise ConnectionLost(f"cannot read the answer from {self.path}", "check BERTH_SOCKET", "BadAnswer") from None
+            raise ConnectionLost(f"cannot read the answer from {self.path}", "check BERTH_SOCKET",
+                                 "BadAnswer") from None
         if error:
             raise RemoteError(error, parameters)
         return Reply(parameters, bool(reply.get("continues")))
@@ -143,9 +145,10 @@ def find_socket(explicit: Optional[str]) -> str:
 
 def _connect(path: str, timeout: float) -> socket.socket:
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
-        raise DaemonUnavailable(f"cannot connect to {path[:60]}...; socket path too long ({len(os.fsencode(path))} >"
-                                f" {SOCKET_PATH_MAX})", "use a shorter path, or a symbolic link to its directory",
-                                "PathTooLong")
+        size = len(os.fsencode(path))
+        raise DaemonUnavailable(
+            f"cannot connect to {path[:60]}...; socket path too long ({size} > {SOCKET_PATH_MAX})",
+            "use a shorter path, or a symbolic link to its directory", "PathTooLong")
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as e:
@@ -180,7 +183,8 @@ def _explain(path: str, e: OSError, making: bool) -> DaemonUnavailable:
                                  "add the user to group berth (usermod -aG berth NAME), then log in again",
                                  "NotPermitted")
     if e.errno == errno.EAGAIN or isinstance(e, socket.timeout):
-        return DaemonUnavailable(f"no room at {path}; berthd does not answer (backlog full)", "try again", "Busy")
+        return DaemonUnavailable(f"no room at {path}; berthd does not answer (backlog full)", "try again",
+                                 "Busy")
     return DaemonUnavailable(f"cannot connect to {path}; {e.strerror or e}", "see that berthd listens there",
                              "NotConnected")
 

@@ -54,7 +54,7 @@ class FallThroughError(BerthError):
 
 
 class RemoteError(BerthError):
-    """An error reply of the daemon. `error` is its name without the interface, `parameters` what came with it."""
+    """An error reply of the daemon: `error` without the interface in front, `parameters` as they came."""
 
     def __init__(self, name: str, parameters: Mapping[str, Any]) -> None:
         error = name.rpartition(".")[2]
@@ -86,7 +86,9 @@ def _tell(error: str, parameters: Mapping[str, Any]) -> "tuple[str, str, bool]":
     namespace = parameters.get("namespace", "")
     holder = parameters.get("holder") or {}
     told = {
-        "Busy": (f"nothing is free: held by {describe_holders(parameters.get('holders'))}", "try again later", True),
+        "Busy": (
+            f"nothing is free: held by {describe_holders(parameters.get('holders'))}",
+            "try again later", True),
         "LimitReached": (
             f"berthd is full ({parameters.get('limit')} = {parameters.get('value')})",
             "end other runs, or raise the limit in berth.conf", True),
@@ -99,7 +101,8 @@ def _tell(error: str, parameters: Mapping[str, Any]) -> "tuple[str, str, bool]":
         "BadName": (str(parameters.get("message")), "choose another name", False),
         "NoSuchLease": (f"there is no lease of {namespace} (any more)", "start a new run", False),
         "AlreadyAttached": (
-            f"another pytest ({describe_process(holder)}) drives the run {namespace}", "take a lease of your own", False),
+            f"another pytest ({describe_process(holder)}) drives the run {namespace}",
+            "take a lease of your own", False),
         "NotHeld": ("the slot is not held (any more)", "see 'berth status'", False),
         "NoSuchDatabase": (
             "berthd does not know which database server this is",
@@ -112,4 +115,5 @@ def _tell(error: str, parameters: Mapping[str, Any]) -> "tuple[str, str, bool]":
             "use versions of berthd and pytest-berth that fit", False),
         "PermissionDenied": ("berthd does not permit that", "ask an operator", False),
     }
-    return told.get(error, (f"berthd answers {error} {dict(parameters) or ''}".rstrip(), "see the journal", False))
+    unknown = f"berthd answers {error} {dict(parameters) or ''}".rstrip()
+    return told.get(error, (unknown, "see the journal", False))

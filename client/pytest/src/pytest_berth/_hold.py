@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Something held by a call that stays open: a lease, or a DDL slot.
 
-    ask() ──▶ held ──EOF──▶ resuming ──▶ held       the daemon restarted: reconnect with back-off, show what we hold
+    ask() ──▶ held ──EOF──▶ resuming ──▶ held       the daemon restarted: reconnect with back-off
                │                └──▶ lost           it does not know of it any more
                └──released, revoked──▶ lost
 
@@ -34,7 +34,8 @@ class Hold:
         self._lock = threading.Lock()
         self._connection: Optional[Connection] = None
 
-    def ask(self, method: str, parameters: Mapping[str, Any], answer_timeout: Optional[float] = ANSWER_TIMEOUT,
+    def ask(self, method: str, parameters: Mapping[str, Any],
+            answer_timeout: Optional[float] = ANSWER_TIMEOUT,
             queued: Optional[Callable[[Dict[str, Any]], None]] = None) -> Dict[str, Any]:
         """Call and wait for `granted`. Whoever is queued waits for as long as the daemon lets it."""
         connection = Connection(self.path)

@@ -24,25 +24,26 @@ EPOCH_MAX = 99999999999  # so that every token fits in a namespace
 
 _NAMESPACE = r"[a-z0-9]{1,32}"
 _WORKER = r"[a-z][a-z0-9]{0,15}"
-_TOKEN_RE = re.compile(r"p(0|[1-9][0-9]{0,9})t(0|[1-9][0-9]{0,10})r([0-9a-f]{8})")
-_SCHEMA_RE = re.compile(rf"test_({_NAMESPACE})_({_WORKER})(?:_([a-z0-9_]+))?")
-_APPLICATION_NAME_RE = re.compile(rf"pytest_({_WORKER})_({_NAMESPACE})(?:_([a-z0-9_]+))?")
-_WORKER_NUMBER_RE = re.compile(r"gw(0|[1-9][0-9]{0,3})")
+# Not compiled here: every pytest start would pay for it.
+_TOKEN = r"p(0|[1-9][0-9]{0,9})t(0|[1-9][0-9]{0,10})r([0-9a-f]{8})"
+_SCHEMA = rf"test_({_NAMESPACE})_({_WORKER})(?:_([a-z0-9_]+))?"
+_APPLICATION_NAME = rf"pytest_({_WORKER})_({_NAMESPACE})(?:_([a-z0-9_]+))?"
+_WORKER_NUMBER = r"gw(0|[1-9][0-9]{0,3})"
 # Anchored on the worker suffix. The first digits in a name belong to the PID, and would send every
 # worker of one run to the same slot.
-_SLOT_RE = re.compile(r"_gw([0-9]+)(?:_|\Z)")
+_SLOT = r"_gw([0-9]+)(?:_|\Z)"
 
 
 class _Rule(NamedTuple):
     what: str
     max: int  # 0: only the whole name is bounded
-    pattern: "re.Pattern[bytes]"
+    pattern: bytes  # matches the empty text, too
     allowed: str
 
 
-_NAMESPACE_RULE = _Rule("namespace", NAMESPACE_MAX, re.compile(b"[a-z0-9]*"), "a-z and 0-9")
-_WORKER_RULE = _Rule("worker", WORKER_MAX, re.compile(b"(?:[a-z][a-z0-9]*)?"), "a letter, then a-z and 0-9")
-_SUFFIX_RULE = _Rule("suffix", 0, re.compile(b"[a-z0-9_]*"), "a-z, 0-9 and _")
+_NAMESPACE_RULE = _Rule("namespace", NAMESPACE_MAX, b"[a-z0-9]*", "a-z and 0-9")
+_WORKER_RULE = _Rule("worker", WORKER_MAX, b"(?:[a-z][a-z0-9]*)?", "a letter, then a-z and 0-9")
+_SUFFIX_RULE = _Rule("suffix", 0, b"[a-z0-9_]*", "a-z, 0-9 and _")
 
 
 class Name(NamedTuple):
@@ -71,7 +72,8 @@ def check_suffix(text: str) -> str:
 
 def suggest_namespace(text: str) -> Optional[str]:
     """`My_debug` -> `mydebug`; None where nothing usable remains."""
-    return re.sub("[^a-z0-9]", "", "".join(c.lower() if c.isascii() else "" for c in text))[:NAMESPACE_MAX] or None
+    ascii_only = text.encode("ascii", "ignore").decode("ascii")
+    return re.sub("[^a-z0-9]", "", ascii_only.lower())[:NAMESPACE_MAX] or None
 
 
 def make_token(pid: int, epoch_sec: int, random: int) -> str:
@@ -80,7 +82,7 @@ def make_token(pid: int, epoch_sec: int, random: int) -> str:
 
 
 def parse_token(namespace: str) -> Optional[Token]:
-    match = _TOKEN_RE.fullmatch(namespace)
+    match = re.fullmatch(_TOKEN, namespace)
     if not match or int(match[1]) >= 2**32:
         return None
     return Token(int(match[1]), int(match[2]), int(match[3], 16))
@@ -95,24 +97,24 @@ def make_application_name(namespace: str, worker: str, suffix: Optional[str] = N
 
 
 def parse_schema(schema: str) -> Optional[Name]:
-    match = _SCHEMA_RE.fullmatch(schema)
+    match = re.fullmatch(_SCHEMA, schema)
     return Name(match[1], match[2], match[3]) if match and len(schema) <= NAME_MAX else None
 
 
 def parse_application_name(name: str) -> Optional[Name]:
-    match = _APPLICATION_NAME_RE.fullmatch(name)
+    match = re.fullmatch(_APPLICATION_NAME, name)
     return Name(match[2], match[1], match[3]) if match and len(name) <= NAME_MAX else None
 
 
 def worker_number(worker: str) -> Optional[int]:
     """N of gw<N>."""
-    match = _WORKER_NUMBER_RE.fullmatch(worker)
+    match = re.fullmatch(_WORKER_NUMBER, worker)
     return int(match[1]) if match else None
 
 
 def ddl_slot(schema: str, slot_count: int) -> int:
-    """The slot a lock-file scheme gives a schema. For those who port from lock files; berthd grants any free slot."""
-    match = _SLOT_RE.search(schema)
+    """The slot a lock-file scheme gives a schema. For those who port from one; berthd grants any."""
+    match = re.search(_SLOT, schema)
     return int(match[1]) % slot_count if match else 0
 
 
@@ -121,14 +123,15 @@ def _check(rule: _Rule, text: str) -> str:
     if not text:
         raise BadName(f"{rule.what} is empty; allowed are {rule.allowed}")
     data = text.encode("utf-8", "surrogateescape")
-    at = len(rule.pattern.match(data)[0])  # type: ignore[index]  # matches the empty text, too
+    match = re.match(rule.pattern, data)
+    at = match.end() if match else 0
     if at < len(data):
         # Other people's bytes never reach a terminal as they are.
         shown = chr(data[at]) if 0x20 < data[at] < 0x7F else f"\\x{data[at]:02x}"
         raise BadName(f"{rule.what} has '{shown}' at byte {at + 1}; allowed are {rule.allowed}")
     if rule.max and len(data) > rule.max:
-        raise NameTooLong(f"{rule.what} is {len(data)} bytes long, {len(data) - rule.max} more than the {rule.max}"
-                          " allowed")
+        raise NameTooLong(
+            f"{rule.what} is {len(data)} bytes long, {len(data) - rule.max} more than the {rule.max} allowed")
     return text
 
 
@@ -140,6 +143,8 @@ def _make(what: str, prefix: str, namespace: str, worker: str, suffix: Optional[
     if suffix is not None:
         name = f"{name}_{check_suffix(suffix)}"
     if len(name) > NAME_MAX:
-        raise NameTooLong(f"{what} would be {len(name)} bytes long, {len(name) - NAME_MAX} more than the {NAME_MAX}"
-                          " PostgreSQL keeps", "shorten the suffix")
+        excess = len(name) - NAME_MAX
+        raise NameTooLong(
+            f"{what} would be {len(name)} bytes long, {excess} more than the {NAME_MAX} PostgreSQL keeps",
+            "shorten the suffix")
     return name

@@ -14,8 +14,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import _names, _process
 from ._client import ANSWER_TIMEOUT, LEASE, MANAGE, Connection, find_socket
@@ -35,11 +34,11 @@ _PATIENCE = 1.5
 _TOKEN_DELAY_MAX = 10.0
 _CLOCK_SLACK = 2.0
 _FORCED_TIMEOUT = 60.0  # a drop of the earlier lease's schemas may be under way
+_HISTORY_TIMEOUT = 1.0
 _LABEL_MAX = 200
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     mode: str = "auto"  # auto, require, off
     socket: Optional[str] = None
     forced: Optional[str] = None  # by option
@@ -51,25 +50,32 @@ class Settings:
     label: str = ""
 
 
-@dataclass
 class Run:
     """What this process knows about its run."""
 
-    namespace: str
-    source: str  # for the header: where the namespace came from
-    settings: Settings
-    worker: str = "gw0"
-    socket: Optional[str] = None
-    secret: Optional[str] = None
-    own: bool = False  # we acquired the lease, so we release it
-    placeholder: bool = False  # nothing is going to be run
-    warning: Optional[str] = None
-    lifeline: Optional[Hold] = None
-    pid: int = field(default_factory=os.getpid)
+    def __init__(self, namespace: str, source: str, settings: Settings, worker: str = "gw0",
+                 socket: Optional[str] = None, secret: Optional[str] = None, own: bool = False,
+                 lifeline: Optional[Hold] = None) -> None:
+        self.namespace = namespace
+        self.source = source  # for the header: where the namespace came from
+        self.settings = settings
+        self.worker = worker
+        self.socket = socket
+        self.secret = secret
+        self.own = own  # we acquired the lease, so we release it
+        self.lifeline = lifeline
+        self.placeholder = False  # nothing is going to be run
+        self.warning: Optional[str] = None
+        self.pid = os.getpid()
 
     @property
     def leased(self) -> bool:
         return self.secret is not None
+
+    @property
+    def search_path(self) -> List[str]:
+        """The worker's schema, and nothing else unless the configuration asks for it."""
+        return [_names.make_schema(self.namespace, self.worker), *self.settings.extra_path]
 
     @property
     def header(self) -> str:
@@ -83,8 +89,9 @@ class Refused(BerthError):
 Queued = Optional[Callable[[Dict[str, Any]], None]]
 
 
-def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False, queued: Queued = None) -> Run:
-    """For a controller, or a pytest without xdist. Nested: another pytest of this very process has a namespace."""
+def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False,
+            queued: Queued = None) -> Run:
+    """For a controller, or a pytest without xdist. Nested: another pytest of this process has a namespace."""
     if settings.mode == "off":
         return _local(settings, "off")
     exported = _exported(settings, environ)
@@ -94,10 +101,12 @@ def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False
             return _acquire(settings, queued, forced, "forced")
         if not exported:
             return _acquire(settings, queued, None, "new lease")
+        if nested:
+            return _acquire(settings, queued, None, f"new; {exported} is in use by this very process")
         secret = environ.get(ENV_SECRET)
         if secret and exported == environ.get(ENV_NAMESPACE):
             return retry(lambda: _attach(settings, queued, exported, secret), _PATIENCE)
-        return _from_foreign_runner(settings, environ, queued, exported, nested)
+        return _from_foreign_runner(settings, environ, queued, exported)
     except DaemonUnavailable as e:
         return _without_daemon(settings, e)
     except RemoteError as e:
@@ -111,7 +120,8 @@ def placeholder(settings: Settings) -> Run:
     return run
 
 
-def of_worker(settings: Settings, worker: str, namespace: str, socket: Optional[str], secret: Optional[str]) -> Run:
+def of_worker(settings: Settings, worker: str, namespace: str, socket: Optional[str],
+              secret: Optional[str]) -> Run:
     """What the controller has told an xdist worker."""
     _names.check_worker(worker)
     return Run(_names.check_namespace(namespace), "from the controller", settings, worker, socket, secret)
@@ -140,8 +150,9 @@ def release(run: Run, exit_status: Optional[int]) -> None:
     if run.own and not run.lifeline.lost:
         try:
             with Connection(run.lifeline.path) as connection:
-                connection.call(f"{LEASE}.Release", {"namespace": run.namespace, "secret": run.secret,
-                                                     "exitStatus": exit_status, "keep": run.settings.keep or None})
+                connection.call(f"{LEASE}.Release", {
+                    "namespace": run.namespace, "secret": run.secret, "exitStatus": exit_status,
+                    "keep": run.settings.keep or None})
         except BerthError:
             pass
     run.lifeline.close()
@@ -171,13 +182,13 @@ def _attach(settings: Settings, queued: Queued, namespace: str, secret: str) -> 
     return run
 
 
-def _from_foreign_runner(settings: Settings, environ: Mapping[str, str], queued: Queued, namespace: str,
-                         nested: bool) -> Run:
-    """A runner that knows nothing of leases has exported a token. Is it alive, and are we its first pytest?"""
+def _from_foreign_runner(settings: Settings, environ: Mapping[str, str], queued: Queued,
+                         namespace: str) -> Run:
+    """A runner that knows nothing of leases exported a token. Is it alive, and are we its first pytest?"""
     family = list(_process.ancestors())
     controller = _pid(environ.get(ENV_CONTROLLER_PID))
-    if nested or (controller in family and controller != os.getpid()):
-        return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest pid {controller or os.getpid()}")
+    if controller in family and controller != os.getpid():
+        return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest pid {controller}")
     runner = _runner_of(namespace, environ, family)
     if runner is None:
         return _acquire(settings, queued, None, _stale(settings, namespace))
@@ -193,7 +204,8 @@ def _from_foreign_runner(settings: Settings, environ: Mapping[str, str], queued:
 def _acquire(settings: Settings, queued: Queued, namespace: Optional[str], source: str) -> Run:
     # Named, so that asking again after a lost reply gives the same lease and not a second one.
     request = os.urandom(16).hex()
-    parameters = {"namespace": namespace, "label": _label(settings.label), "role": "controller", "request": request}
+    parameters = {"namespace": namespace, "label": _label(settings.label), "role": "controller",
+                  "request": request}
     path = find_socket(settings.socket)
     lifeline = Hold(path)
     timeout = _FORCED_TIMEOUT if namespace else ANSWER_TIMEOUT
@@ -260,18 +272,17 @@ def _ended(settings: Settings, namespace: str) -> str:
     """`, ended 3 h ago`, if the daemon remembers."""
     if not _is_namespace(namespace):
         return ""
+    ended, more = 0, True
     try:
         with Connection(find_socket(settings.socket)) as connection:
-            connection.send(f"{MANAGE}.ListLeases", {"namespace": namespace, "all": True}, more=True)
-            ends, more = [], True
+            connection.send(f"{MANAGE}.GetHistory", {"namespace": namespace}, more=True)
             while more:
-                reply = connection.receive(1.0)
-                ends.append((reply.parameters.get("runtime") or {}).get("endedUSec") or 0)
-                more = reply.continues
+                event, more = connection.receive(_HISTORY_TIMEOUT)
+                if event.get("event") == "lease_ended":
+                    ended = event["timeUSec"]
     except BerthError:
         return ""
-    ended = max(ends) / 1e6
-    return f", ended {_age(time.time() - ended)} ago" if ended else ""
+    return f", ended {_age(time.time() - ended / 1e6)} ago" if ended else ""
 
 
 def _age(seconds: float) -> str:
@@ -293,7 +304,7 @@ def _pid(text: Optional[str]) -> Optional[int]:
 
 
 def _label(text: str) -> Optional[str]:
-    """Cut to what the daemon takes, without half a character, and without what JSON or a terminal chokes on."""
+    """Cut to what the daemon takes, without half a character, and without what a terminal chokes on."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return printable.encode("utf-8", "replace")[:_LABEL_MAX].decode("utf-8", "ignore") or None
 

@@ -26,7 +26,7 @@ def started_at(pid: int) -> Optional[float]:
 
 
 def _stat(pid: int) -> Optional[List[str]]:
-    """The fields of /proc/PID/stat after the command, which may hold spaces and brackets: [0] is field 3, the state."""
+    """The fields of /proc/PID/stat after the command, which may hold spaces and brackets: [0] is field 3."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].decode("ascii").split()

@@ -24,11 +24,6 @@ _TOLD_MAX = 5  # tables in a message
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
-def search_path(run: Run) -> List[str]:
-    """The worker's schema, and nothing else unless the configuration asks for it."""
-    return [_names.make_schema(run.namespace, run.worker), *run.settings.extra_path]
-
-
 @contextmanager
 def schema(run: Run, target: Any, build: Callable[[Any], Any]) -> Iterator[Any]:
     name = _names.make_schema(run.namespace, run.worker)
@@ -69,24 +64,25 @@ def _guard(run: Run, adapter: "_Adapter", connection: Any) -> None:
 
 
 def _fall_through(run: Run, adapter: "_Adapter", connection: Any) -> Optional[FallThroughError]:
-    mine, *extra = search_path(run)
+    mine, *extra = run.search_path
     fix = "connect with **berth.connect_args()"
-    current = adapter.run(connection, "SELECT current_schema() AS current, current_setting('search_path') AS path")[0]
-    if current[0] != mine:
-        return FallThroughError(f"the current schema is {current[0]}, not {mine} (search_path = {current[1]})", fix)
+    sql = "SELECT current_schema() AS current, current_setting('search_path') AS path"
+    current, path = adapter.run(connection, sql)[0]
+    if current != mine:
+        return FallThroughError(f"the current schema is {current}, not {mine} (search_path = {path})", fix)
     visible = _visible_tables(adapter, connection)
     foreign = [(place, table) for place, table in visible if place not in (mine, *extra)]
     if foreign:
-        return FallThroughError(f"{_tell(foreign)} can be seen without naming the schema, so that a build skips what"
-                                f" it should have made in {mine} (search_path = {current[1]})", fix)
+        return FallThroughError(f"{_tell(foreign)} can be seen without naming the schema, so that a build"
+                                f" skips what it should have made in {mine} (search_path = {path})", fix)
     if visible and all(place != mine for place, _ in visible):
         return FallThroughError(f"the build made nothing in {mine}, but {_tell(visible)} can be seen"
-                                f" (search_path = {current[1]})", "leave berth_search_path_extra empty")
+                                f" (search_path = {path})", "leave berth_search_path_extra empty")
     return None
 
 
 def _visible_tables(adapter: "_Adapter", connection: Any) -> Rows:
-    """Tables, views and the like that need no schema in front; what belongs to an extension does not count."""
+    """Tables and the like that need no schema in front. What belongs to an extension does not count."""
     return adapter.run(connection, """
         SELECT n.nspname AS place, c.relname AS relation
         FROM pg_catalog.pg_class c
@@ -95,7 +91,8 @@ def _visible_tables(adapter: "_Adapter", connection: Any) -> Rows:
           AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
           AND pg_catalog.pg_table_is_visible(c.oid)
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                          WHERE d.classid = 'pg_catalog.pg_class'::regclass
+                            AND d.objid = c.oid AND d.deptype = 'e')
         ORDER BY 1, 2""")
 
 
@@ -161,7 +158,7 @@ class _Adapter:
         raise NotImplementedError
 
     def run(self, connection: Any, sql: str) -> Rows:
-        """All rows, or none for what returns none. There is no percent sign in any SQL of ours: drivers differ."""
+        """All rows, or none for what returns none. No SQL of ours has a percent sign: drivers differ."""
         raise NotImplementedError
 
     def system_identifier(self) -> Optional[str]:
@@ -238,7 +235,8 @@ class _DbapiAdapter(_Adapter):
             getattr(self.target, how)()
 
     def _is_idle(self) -> bool:
-        connection = getattr(self.target, "connection", self.target)  # Django wraps one, None before the first use
+        # Django wraps one, which is None before the first use.
+        connection = getattr(self.target, "connection", self.target)
         return connection is None or connection.info.transaction_status == 0  # PQTRANS_IDLE
 
 
@@ -254,15 +252,16 @@ def _sqlstate(e: BaseException) -> Optional[str]:
 def _adapt(target: Any) -> _Adapter:
     if _is_asynchronous(target):
         raise BerthError(f"{type(target).__name__} is asynchronous, and building a schema is not",
-                         "use 'await connection.run_sync(...)' of SQLAlchemy, or a synchronous driver in a session"
-                         " fixture")
+                         "use 'await connection.run_sync(...)' of SQLAlchemy, or a synchronous driver in a"
+                         " session fixture")
     if hasattr(target, "begin") and hasattr(target, "dialect"):
         return _AlchemyAdapter(target)
     if hasattr(target, "cursor") and hasattr(target, "commit"):
         return _DbapiAdapter(target)
-    raise BerthError(f"{type(target).__name__} is neither a SQLAlchemy engine or connection nor a DB-API connection",
-                     "pass an object with .begin() or .cursor()")
+    raise BerthError(f"{type(target).__name__} is neither a SQLAlchemy engine or connection nor a DB-API"
+                     " connection", "pass an object with .begin() or .cursor()")
 
 
 def _is_asynchronous(target: Any) -> bool:
-    return any(inspect.iscoroutinefunction(getattr(target, name, None)) for name in ("execute", "dispose", "close"))
+    methods = (getattr(target, name, None) for name in ("execute", "dispose", "close"))
+    return any(inspect.iscoroutinefunction(method) for method in methods)

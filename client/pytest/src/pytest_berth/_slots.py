@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """DDL slots: two schema builds at once per database server, and no more.
 
-With a lease the daemon grants them. Without, lock files do: two for all runs of this user on this host, whatever
-server they talk to. A process holds a slot once, however often it asks.
+With a lease the daemon grants them. Without, lock files do: two for all runs of this user on this host,
+whatever server they talk to. A process holds a slot once, however often it asks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ANSWER_TIMEOUT = 30.0  # the daemon may first have to ask the server who it is
 
 
 class Cluster(NamedTuple):
-    """Which database server: by a configured database, or by what the server says. Neither: there is only one."""
+    """Which database server: by a configured database, or by what the server says. Neither: there is one."""
 
     database: Optional[str] = None
     system_identifier: Optional[str] = None
@@ -46,11 +46,11 @@ class DaemonSlot:
         self._hold.watch(f"{LEASE}.AcquireSlot", {**self._call, "reclaim": self._grant})
 
     def release(self) -> None:
-        """By a call: a mere close looks like a death, and the daemon would ask the server before it goes on."""
+        """By a call: a mere close looks like a death, and the daemon would first ask the server."""
         try:
             with Connection(self._hold.path) as connection:
-                connection.call(f"{LEASE}.ReleaseSlot", {"namespace": self._run.namespace, "secret": self._run.secret,
-                                                         "grant": self._grant})
+                connection.call(f"{LEASE}.ReleaseSlot", {
+                    "namespace": self._run.namespace, "secret": self._run.secret, "grant": self._grant})
         except BerthError:
             pass
         self._hold.close()

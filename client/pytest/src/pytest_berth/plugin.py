@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The pytest side: options, when the namespace is settled, how workers get it, and what the terminal shows.
 
-    controller   load_initial_conftests: resolve, export ─▶ configure_node: workerinput ─▶ unconfigure: release
-    worker       load_initial_conftests: environment ─▶ configure: compare with workerinput, attach ─▶ unconfigure
+    controller   load_initial_conftests: resolve, export ─▶ configure_node: tell ─▶ unconfigure: release
+    worker       load_initial_conftests: environment ─▶ configure: compare, attach ─▶ unconfigure: close
 
-A worker's conftest modules are imported before workerinput exists, so popen workers have it from the environment.
+A worker's conftest modules are imported before workerinput exists, so popen workers have the namespace from
+the environment, too.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ import pytest_berth
 
 from . import _names
 from ._errors import BadName, BerthError
-from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run, Settings,
-                         attach_worker, of_worker, placeholder, release, resolve)
+from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run,
+                         Settings, attach_worker, of_worker, placeholder, release, resolve)
 
 ENV_XDIST_WORKER = "PYTEST_XDIST_WORKER"
 MODES = ("auto", "require", "off")
 GUARDS = ("error", "warn", "off")
 
 # Runs no test and needs no namespace. VS Code does the first all the time.
-_DISCOVERY = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "setupplan",
-              "cacheshow")
+_DISCOVERY = ("collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers",
+              "setupplan", "cacheshow")
 
 
 class _State:
@@ -49,7 +50,8 @@ _state = pytest.StashKey[_State]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("berth", "test namespaces and DDL slots (pytest-berth)")
     group.addoption("--berth", choices=MODES, default=None,
-                    help="auto: lease a namespace, go on without a daemon. require: fail without one. off: never ask.")
+                    help="auto: lease a namespace, go on without a daemon. require: fail without one."
+                         " off: never ask.")
     group.addoption("--berth-socket", metavar="PATH", default=None, help="where berthd listens.")
     group.addoption("--berth-namespace", metavar="NAME", default=None,
                     help="take this namespace, with the schemas an earlier run left in it.")
@@ -76,7 +78,7 @@ def _settings(config: pytest.Config) -> Settings:
         forced=options.berth_namespace,
         aliases=tuple(config.getini("berth_namespace_env")),
         extra_path=tuple(_identifier(name) for name in config.getini("berth_search_path_extra")),
-        guard=_choice("berth_guard", options.berth_guard, "BERTH_GUARD", config.getini("berth_guard"), GUARDS),
+        guard=_choice("guard", options.berth_guard, "BERTH_GUARD", config.getini("berth_guard"), GUARDS),
         slot_timeout=_seconds(options.berth_slot_timeout, config.getini("berth_slot_timeout"), 600.0),
         keep=bool(options.berth_keep or os.environ.get("BERTH_KEEP")),
         label=" ".join(["pytest", *map(str, config.invocation_params.args)]),
@@ -92,7 +94,7 @@ def _choice(what: str, option: Optional[str], variable: str, ini: str, allowed: 
 
 def _identifier(name: str) -> str:
     if not re.fullmatch("[a-z_][a-z0-9_]*", name):
-        raise pytest.UsageError(f"berth: berth_search_path_extra has {name!r}; use plain lower-case schema names")
+        raise pytest.UsageError(f"berth: berth_search_path_extra has {name!r}; use plain lower-case names")
     return name
 
 
@@ -138,8 +140,8 @@ def _begin(config: pytest.Config) -> None:
 def _is_xdist_worker() -> bool:
     """Is this configuration made for an xdist worker, right now?
 
-    The environment cannot tell: a pytest that a test starts inherits PYTEST_XDIST_WORKER. xdist's remote module is
-    run by execnet under a name of its own, and has no `config` yet when it makes the worker's.
+    The environment cannot tell: a pytest that a test starts inherits PYTEST_XDIST_WORKER. But xdist's remote
+    module is run by execnet under a name of its own, and has no `config` yet when it makes the worker's.
     """
     frame = sys._getframe().f_back
     while frame is not None and frame.f_globals.get("__name__") != "__channelexec__":
@@ -157,9 +159,11 @@ def _worker_from_environment(settings: Settings) -> Run:
 
 def _check_remote_workers(config: pytest.Config, settings: Settings) -> None:
     """No daemon's socket there. Told here: what a remote worker says gets lost."""
-    remote = [spec for spec in getattr(config.known_args_namespace, "tx", None) or [] if re.search("(ssh|socket)=", spec)]
+    specs = getattr(config.known_args_namespace, "tx", None) or []
+    remote = [spec for spec in specs if re.search("(ssh|socket)=", spec)]
     if remote and settings.mode == "require":
-        raise Refused(f"workers on other hosts ({remote[0]}) cannot reach berthd", "use --berth=auto, or popen workers")
+        raise Refused(f"workers on other hosts ({remote[0]}) cannot reach berthd",
+                      "use --berth=auto, or popen workers")
 
 
 def _export(state: _State) -> None:
@@ -201,10 +205,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def _compare_with_workerinput(run: Run, workerinput: Dict[str, Any]) -> None:
     told = workerinput.get("schema_namespace")
     if told is None:
-        raise pytest.UsageError("berth: the controller runs without pytest-berth; load it there too, or use -p no:berth")
+        raise pytest.UsageError("berth: the controller runs without pytest-berth; load it there too, or use"
+                                " -p no:berth")
     if run.namespace and run.namespace != told:
-        raise pytest.UsageError(f"berth: {ENV_NAMESPACE}={run.namespace}, but the controller says {told}; do not change"
-                                f" {ENV_NAMESPACE} in conftest modules")
+        raise pytest.UsageError(f"berth: {ENV_NAMESPACE}={run.namespace}, but the controller says {told};"
+                                " do not change it in conftest modules")
     if not run.namespace:
         run.namespace = _names.check_namespace(told)
         socket = workerinput["berth"]["socket"]
@@ -244,7 +249,8 @@ def _closing_lines(state: _State, stats: Dict[str, List[Any]]) -> Iterator[str]:
     """Also under -q, where the header is hidden: whoever reads only the end must learn the namespace."""
     run = state.run
     if run.lifeline and run.lifeline.lost:
-        yield f"berth: the lease of {run.namespace} was lost ({run.lifeline.lost}); see 'berth history {run.namespace}'"
+        yield (f"berth: the lease of {run.namespace} was lost ({run.lifeline.lost});"
+               f" see 'berth history {run.namespace}'")
     if state.exit_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return
     counts = [f"{len(stats[key])} {key}" for key in ("failed", "error") if stats.get(key)]
