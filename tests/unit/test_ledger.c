@@ -346,33 +346,46 @@ static void slots_alone_reach_the_disk_within_a_moment(void **state)
         assert_int_equal(query_file(f, "SELECT count(*) FROM slot"), 1);
 }
 
-static void an_end_waits_for_company(void **state)
+/* How long an end of that lease waits, with a slot beside it that can wait longer. */
+static uint64_t time_an_end(struct fixture *f, int64_t lease)
 {
-        struct fixture *f = *state;
-        const unsigned before = ledger_sqlite_n_commits(f->ledger), n = 100;
+        unsigned before;
+        uint64_t start;
 
-        for (unsigned i = 1; i <= n; i++) {
-                submit_and_tell(f, lease_granted(i, "alpha"), i);
-                wait_for_done(f, i);
-                submit(f, lease_ended(i, "alpha", NOW));
-        }
-        flush(f);
-        assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE ended_usec > 0"), n);
-        /* Each end with the next grant, unless this test was kept from running. Alone they were 200. */
-        assert_in_range(ledger_sqlite_n_commits(f->ledger) - before, n, n + n / 2);
+        submit_and_tell(f, lease_granted(lease, "alpha"), (uint64_t)lease);
+        wait_for_done(f, (unsigned)lease);
+        before = ledger_sqlite_n_commits(f->ledger);
+        submit(f, slot_granted(lease));
+        start = monotonic_msec();
+        submit(f, lease_ended(lease, "alpha", NOW));
+        while (ledger_sqlite_n_commits(f->ledger) == before)
+                assert_true(monotonic_msec() - start < PATIENCE_MSEC);
+        return monotonic_msec() - start;
 }
 
-static void an_end_alone_reaches_the_disk_within_a_moment(void **state)
+/* The shortest of many counts: any single commit may take that long on a busy disk. */
+static void an_end_waits_a_moment_for_company(void **state)
+{
+        uint64_t least = PATIENCE_MSEC;
+
+        for (int64_t lease = 1; lease <= 30; lease++) {
+                const uint64_t msec = time_an_end(*state, lease);
+
+                least = msec < least ? msec : least;
+        }
+        assert_in_range(least, 4, 40);
+}
+
+static void an_end_goes_with_the_next_grant(void **state)
 {
         struct fixture *f = *state;
-        const uint64_t start = monotonic_msec();
 
         submit_and_tell(f, lease_granted(1, "alpha"), 1);
         wait_for_done(f, 1);
-        submit(f, slot_granted(1));
         submit(f, lease_ended(1, "alpha", NOW));
-        while (query_file(f, "SELECT count(*) FROM lease WHERE ended_usec > 0") == 0)
-                assert_true(monotonic_msec() - start < PATIENCE_MSEC);
+        submit_and_tell(f, lease_granted(2, "alpha"), 2);
+        wait_for_done(f, 2);
+        assert_int_equal(query_file(f, "SELECT ended_usec FROM lease WHERE id = 1"), NOW);
 }
 
 /* ---- history ---- */
@@ -663,8 +676,8 @@ int main(void)
                 TEST(slots_that_come_and_go_cost_no_commit_each),
                 TEST(the_slots_on_disk_are_those_that_are_held),
                 TEST(slots_alone_reach_the_disk_within_a_moment),
-                TEST(an_end_waits_for_company),
-                TEST(an_end_alone_reaches_the_disk_within_a_moment),
+                TEST(an_end_waits_a_moment_for_company),
+                TEST(an_end_goes_with_the_next_grant),
                 TEST(history_tells_the_newest_and_those_oldest_first),
                 TEST(an_event_names_what_its_change_leaves_out),
                 TEST(verdicts_and_sweeps_are_told_in_words),
