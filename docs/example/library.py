@@ -4,7 +4,7 @@
     platform             reader
     tenant1, tenant2     book, loan
 
-Each database has more tables than that, as applications do: EXAMPLE_TABLES of them, 20 unless it says otherwise.
+Each database has more tables than that, as applications do: EXAMPLE_TABLES of them, 20 by default.
 """
 
 import os
@@ -39,8 +39,9 @@ BUILD = {"platform": build_platform, "tenant1": build_library, "tenant2": build_
 
 
 def build(connection, sql):
+    n_others = int(os.environ.get("EXAMPLE_TABLES", "20")) - sql.count("CREATE TABLE")
     with connection.cursor() as cursor:
-        cursor.execute(sql + other_tables(int(os.environ.get("EXAMPLE_TABLES", "20")) - sql.count("CREATE TABLE")))
+        cursor.execute(sql + other_tables(n_others))
 
 
 def other_tables(count):
@@ -77,7 +78,8 @@ class Library:
             raise AlreadyLent(book)
 
     def give_back(self, book):
-        one(self.books, "UPDATE loan SET is_returned = true WHERE book_id = %s AND NOT is_returned RETURNING id", book)
+        returned = "UPDATE loan SET is_returned = true WHERE book_id = %s AND NOT is_returned RETURNING id"
+        one(self.books, returned, book)
 
     def loans(self, reader):
         return one(self.books, "SELECT count(*) FROM loan WHERE reader_id = %s AND NOT is_returned", reader)

@@ -32,7 +32,7 @@ def test_a_returned_book_can_be_lent_again(library):
 
 @pytest.mark.parametrize("day", ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"])
 def test_a_busy_day(library, day):
-    """Works for a while, so that there is a middle for a run to be killed in. EXAMPLE_SECONDS says for how long."""
+    """Works for EXAMPLE_SECONDS, so that there is a middle for a run to be killed in."""
     reader, book = library.register(day), library.buy(f"What happened on {day}")
     closing_time = time.monotonic() + SECONDS
     lent = 0

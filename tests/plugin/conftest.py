@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,30 @@ def settle(monkeypatch):
 def active(monkeypatch):
     """Makes a run the one that the module's functions speak of."""
     return lambda run: monkeypatch.setattr(pytest_berth, "_runs", [run])
+
+
+@contextmanager
+def forked(function):
+    """A child that calls function() and then lives until the block ends."""
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(go[1])
+            kept = function()
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            del kept
+        finally:
+            os._exit(0)
+    os.close(ready[1])
+    try:
+        assert os.read(ready[0], 1) == b"x"
+        yield child
+    finally:
+        for fd in (ready[0], *go):
+            os.close(fd)
+        os.waitpid(child, 0)
 
 
 class Project:

@@ -277,18 +277,25 @@ class FakeDaemon:
                                    for key, names in self.clusters.items()]})
 
     def _ListLeases(self, client, more, namespace=None, all=None, subscribe=None):
-        found = [x for x in self.leases if namespace in (None, x.namespace) and (all or x.state == "live")]
-        if not found:
-            raise Failure("NoSuchLease", namespace=namespace)
-        for lease in found:
-            client.reply(self._describe(lease), continues=lease is not found[-1])
+        living = [x for x in self.leases if namespace in (None, x.namespace) and x.ended is None]
+        for lease in living:
+            client.reply(self._describe(lease), continues=lease is not living[-1])
+        if not living:
+            client.reply({})
+
+    def _GetHistory(self, client, more, namespace=None, sinceUSec=None, limit=None):
+        ended = [{"timeUSec": x.ended, "event": "lease_ended", "namespace": x.namespace} for x in self.leases
+                 if x.namespace == namespace and x.ended]
+        for event in [{"timeUSec": 0, "event": "lease_granted"}, *ended]:
+            client.reply(event, continues=True)
+        client.reply({})
 
     def _describe(self, lease):
         members = [{"role": role, "worker": worker, "connected": True, "sinceUSec": 0, "process": {"pid": client.pid}}
                    for client, (role, worker) in lease.members.items()]
         return {"context": {"namespace": lease.namespace, "label": lease.label, "databases": []},
                 "runtime": {"lease": lease.number, "state": lease.state, "uid": lease.uid, "members": members,
-                            "sinceUSec": 0, "endedUSec": lease.ended}}
+                            "sinceUSec": 0}}
 
     # ---- rules ----
 

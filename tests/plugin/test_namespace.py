@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from conftest import forked
 from pytest_berth import _hold, _names, _namespace, _process
 from pytest_berth._client import LEASE, MANAGE, Connection
 from pytest_berth._errors import RemoteError
@@ -17,9 +18,10 @@ STALE = "p1t1000000000r00000000"
 
 
 def runtime(daemon, namespace):
+    """What the daemon says about a lease, or None if it has ended."""
     with Connection(daemon.socket) as connection:
-        connection.send(f"{MANAGE}.ListLeases", {"namespace": namespace, "all": True}, more=True)
-        return connection.receive(5).parameters["runtime"]
+        connection.send(f"{MANAGE}.ListLeases", {"namespace": namespace}, more=True)
+        return connection.receive(5).parameters.get("runtime")
 
 
 def roles(daemon, namespace):
@@ -66,11 +68,42 @@ def test_a_runners_lease_is_preserved(daemon, settle, runner):
     assert roles(daemon, run.namespace) == ["controller", "runner"]
 
 
-def test_a_second_pytest_of_the_same_run_takes_a_lease_of_its_own(daemon, settle, runner):
-    first = settle(daemon, runner.environ)
+@pytest.fixture
+def elsewhere():
+    """settle() in another process, which goes on until the end of the test. Returns its pid."""
+    processes = []
+
+    def settle(daemon, environ):
+        code = ("import sys; from pytest_berth._namespace import Settings, resolve;"
+                f" run = resolve(Settings(socket={daemon.socket!r}), {environ!r}); print(run.namespace, flush=True);"
+                " sys.stdin.read()")
+        process = subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        processes.append(process)
+        assert process.stdout.readline().strip() == environ["BERTH_NAMESPACE"]
+        return process.pid
+
+    yield settle
+    for process in processes:
+        process.communicate()
+
+
+def test_a_second_pytest_of_the_same_run_takes_a_lease_of_its_own(daemon, settle, runner, elsewhere):
+    elsewhere(daemon, runner.environ)
     second = settle(daemon, runner.environ)
-    assert second.own and second.namespace != first.namespace
-    assert second.source == f"new; {first.namespace} is in use by pytest pid {os.getpid()}"
+    assert second.own and second.namespace != runner.environ["BERTH_NAMESPACE"]
+    assert second.source.startswith(f"new; {runner.environ['BERTH_NAMESPACE']} is in use by pytest pid ")
+
+
+def test_it_says_which_pytest_has_the_runs(fake, settle, elsewhere):
+    run = settle(fake)
+    run.lifeline.close()
+    fake.wait_for(lambda: fake.find(run.namespace).state == "crashed")
+    lease = fake.find(run.namespace)
+    lease.state, lease.ended = "live", None
+    first = elsewhere(fake, {"BERTH_NAMESPACE": run.namespace, "BERTH_LEASE": run.secret})
+    second = settle(fake, {"BERTH_NAMESPACE": run.namespace, "BERTH_LEASE": run.secret})
+    assert second.source == f"new; {run.namespace} is in use by pytest pid {first}"
 
 
 def test_a_released_lease_is_stale(daemon, settle, runner):
@@ -78,7 +111,7 @@ def test_a_released_lease_is_stale(daemon, settle, runner):
     with Connection(daemon.socket) as connection:
         connection.call(f"{LEASE}.Release", {"namespace": namespace, "secret": runner.environ["BERTH_LEASE"]})
     runner.close()
-    wait_until(lambda: runtime(daemon, namespace)["state"] == "released")
+    wait_until(lambda: runtime(daemon, namespace) is None)
     run = settle(daemon, runner.environ)
     assert run.own and run.namespace != namespace
     assert re.fullmatch(rf"new; ignored stale BERTH_NAMESPACE={namespace}, ended \d s ago", run.source)
@@ -143,9 +176,11 @@ def test_an_unleased_parent_pytest_keeps_its_namespace(daemon, settle):
     assert run.namespace != token and run.source == f"new; {token} is in use by pytest pid {parent}"
 
 
-def test_a_pytest_inside_this_pytest_takes_a_lease_of_its_own(daemon, settle):
-    token = _names.make_token(os.getpid(), int(_process.started_at(os.getpid())), 1)
-    assert settle(daemon, {"BERTH_NAMESPACE": token}, nested=True).namespace != token
+def test_a_pytest_inside_this_process_takes_a_lease_of_its_own(daemon, settle, runner):
+    """The daemon would take it for the same controller, come back."""
+    settle(daemon, runner.environ)
+    run = settle(daemon, runner.environ, nested=True)
+    assert run.own and run.source == f"new; {runner.environ['BERTH_NAMESPACE']} is in use by this very process"
 
 
 def test_an_alias_is_as_good_as_berth_namespace(daemon, settle):
@@ -349,22 +384,24 @@ def test_a_lease_that_ended_while_the_daemon_was_away_is_known_to_be_lost(fake, 
     assert "no lease" in run.lifeline.lost
 
 
-def test_a_forked_child_closes_its_copy(fake, settle):
-    """Else a lease would live as long as the longest child."""
+def test_a_forked_child_does_not_end_its_parents_lease(fake, settle):
+    """As it would by leaving through pytest."""
     run = settle(fake)
-    ready, go = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        _namespace.release(run, 0)  # as an exit through pytest would do: must not end the parent's lease
-        os.write(ready[1], b"x")
-        os.read(go[0], 1)
-        os._exit(0)
-    os.read(ready[0], 1)
-    assert fake.find(run.namespace).state == "live" and not fake.called("Release")
-    run.lifeline.close()
-    fake.wait_for(lambda: fake.find(run.namespace).state == "crashed")  # while the child lives
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
+    with forked(lambda: _namespace.release(run, 0)):
+        assert fake.find(run.namespace).state == "live" and not fake.called("Release")
+
+
+def test_a_forked_child_closes_its_copy(fake):
+    """Else a lease would live as long as the longest child."""
+    code = ("import os, sys; from pytest_berth._namespace import Settings, resolve;"
+            f" resolve(Settings(socket={fake.socket!r}), {{}});"
+            " child = os.fork(); print(child, flush=True) if child else sys.stdin.read(); os._exit(0)")
+    with subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as parent:
+        child = int(parent.stdout.readline())
+        parent.wait()
+        fake.wait_for(lambda: fake.leases[0].state == "crashed")
+        os.kill(child, 0)  # still there
 
 
 def test_a_worker_attaches_with_its_id(daemon, settle):

@@ -249,9 +249,9 @@ def test_a_restarting_daemon_fails_no_test(project, fake):
     (["--berth-namespace=my_debug"], {}, "namespace has '_' at byte 3; allowed are a-z and 0-9; try 'mydebug'"),
     ([], {"BERTH_NAMESPACE_FORCE": "my_debug"}, "try 'mydebug'"),
     ([], {"BERTH": "perhaps"}, "BERTH is 'perhaps'; use auto, require or off"),
-    ([], {"BERTH_GUARD": "x"}, "berth_guard is 'x'; use error, warn or off"),
+    ([], {"BERTH_GUARD": "x"}, "guard is 'x'; use error, warn or off"),
     (["-o", "berth_slot_timeout=soon"], {}, "the slot time-out is 'soon'"),
-    (["-o", "berth_search_path_extra=a;b"], {}, "use plain lower-case schema names"),
+    (["-o", "berth_search_path_extra=a;b"], {}, "use plain lower-case names"),
     (["--berth=require", "--dist=load", "--tx=ssh=host"], {}, "workers on other hosts (ssh=host) cannot reach berthd"),
     (["--dist=load", "--tx=popen//id=My-Worker"], {}, "worker has 'M' at byte 1"),
 ], ids=str)

@@ -4,10 +4,11 @@
 import fcntl
 import os
 import threading
-import time
+from contextlib import ExitStack
 
 import pytest
 import pytest_berth
+from conftest import forked
 from pytest_berth import _namespace, _slots
 from pytest_berth._errors import BerthError, LeaseLost, RemoteError, SlotTimeout
 from pytest_berth._slots import Cluster, ddl_slot
@@ -201,16 +202,10 @@ def test_a_forked_child_holds_nothing_and_asks_for_itself(fake, run):
 
 
 def test_a_child_that_leaves_the_block_does_not_give_back_the_parents_slot(fake, run):
-    child = None
-    try:
-        with ddl_slot(run, HERE):
-            child = os.fork()
-        # both come here; the child must not have said anything
-    finally:
-        if child == 0:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert len(fake.called("ReleaseSlot")) == 1
+    with ExitStack() as stack:
+        stack.enter_context(ddl_slot(run, HERE))
+        with forked(stack.close):
+            assert len(fake.slots) == 1 and not fake.called("ReleaseSlot")
 
 
 def test_discovery_gets_no_slot(fake):
@@ -287,30 +282,16 @@ def test_the_third_waits_and_a_time_out_names_the_others(unleased, tmp_path):
 
 
 def test_a_dead_holders_lock_comes_back(unleased, tmp_path):
-    ready = os.pipe()
-    child = os.fork()
-    if child == 0:
-        kept = occupy(tmp_path, unleased, 2)
-        os.write(ready[1], b"x")
-        time.sleep(60 if kept else 0)
-        os._exit(0)
-    os.read(ready[0], 1)
-    assert locked(tmp_path) == 2
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    with ddl_slot(unleased, HERE, timeout=0):
-        pass
+    with forked(lambda: occupy(tmp_path, unleased, 2)) as child:
+        assert locked(tmp_path) == 2
+        os.kill(child, 9)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        with ddl_slot(unleased, HERE, timeout=0):
+            pass
 
 
 def test_a_child_does_not_prolong_its_parents_lock(unleased, tmp_path):
-    ready, go = os.pipe(), os.pipe()
-    with ddl_slot(unleased, HERE):
-        child = os.fork()
-        if child == 0:
-            os.write(ready[1], b"x")
-            os.read(go[0], 1)
-            os._exit(0)
-        os.read(ready[0], 1)
-    assert locked(tmp_path) == 0
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
+    with ExitStack() as stack:
+        with ddl_slot(unleased, HERE):
+            stack.enter_context(forked(lambda: None))
+        assert locked(tmp_path) == 0
