@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-const char *argp_program_version = "berthd " BERTH_VERSION;
+/* libc looks for this one by name: it must not be hidden as everything else is. */
+__attribute__((visibility("default"))) const char *argp_program_version = "berthd " BERTH_VERSION;
 
 enum { KEY_HELP_CONFIG = 256, KEY_CHECK_CONFIG, KEY_CREATE_LEDGER };
 
