@@ -78,6 +78,13 @@ uint64_t leases_kept_until(struct leases *leases, const char *namespace)
         return until > env_realtime(leases->env) ? until : 0;
 }
 
+uint64_t leases_ended_at(struct leases *leases, const char *namespace)
+{
+        const struct lease_ended *ended = lease_ended_find(leases, namespace);
+
+        return ended ? ended->ended_usec : 0;
+}
+
 enum lease_standing leases_standing(struct leases *leases, const char *namespace)
 {
         const struct lease_record *record = lease_by_name(leases, namespace);

@@ -168,6 +168,8 @@ unsigned leases_n_waiting(const struct leases *leases);
 
 enum lease_standing leases_standing(struct leases *leases, const char *namespace);
 uint64_t leases_kept_until(struct leases *leases, const char *namespace); /* 0: not kept */
+/* Boottime at which the last lease of that name ended in this life of the daemon, or its start; 0: not known. */
+uint64_t leases_ended_at(struct leases *leases, const char *namespace);
 /*
  * Reserves an ended or unknown namespace for a drop: granted to nobody until unclaimed. Counts, so that several
  * schemas of one namespace can be claimed. False: it is live, recovering or kept, or somebody waits for it. Before

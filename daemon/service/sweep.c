@@ -22,6 +22,7 @@
 
 #define CENSUS_MAX_AGE_USEC (5 * USEC_PER_SEC)
 #define SOON_USEC           (1 * USEC_PER_SEC) /* several ends make one sweep */
+#define LOOKS_MAX           3
 #define RETRY_FIRST_USEC    (5 * USEC_PER_SEC) /* doubled each time, up to sweep_interval */
 #define SUSPEND_USEC        (1 * USEC_PER_SEC)
 
@@ -174,13 +175,20 @@ static void dependents_listed(void *owner, const struct pg_answer *answer)
         next_candidate(sweeper);
 }
 
-/* Older than it may be, or taken over connections of which one has been lost since. */
-static bool is_stale(const struct sweeper *sweeper)
+/*
+ * Older than it may be, taken over connections of which one has been lost since, or from before the end of
+ * the lease: then a backend that a dead run left in another cluster may have come after it.
+ */
+static bool is_stale(struct sweeper *sweeper)
 {
+        const struct candidate *candidate = &sweeper->candidates[sweeper->current];
+        uint64_t taken = census_taken(sweeper->census);
+
         for (unsigned i = 0; i < census_n_targets(sweeper->census); i++)
                 if (!census_target_at(sweeper->census, i)->connection)
                         return true;
-        return boottime(sweeper) - census_taken(sweeper->census) > CENSUS_MAX_AGE_USEC;
+        return boottime(sweeper) - taken > CENSUS_MAX_AGE_USEC ||
+               leases_ended_at(sweeper->tools.leases, candidate->schema->parsed.namespace) >= taken;
 }
 
 static void take_census(struct sweeper *sweeper)
@@ -190,20 +198,16 @@ static void take_census(struct sweeper *sweeper)
         census_take(sweeper->census, reason);
 }
 
-/* A drop waits for its slot behind every run, and the machine may have slept meanwhile. */
-static void drop_is_ready(void *owner)
+/* False: it makes no sense any more, because the census is too old as soon as it has been taken. */
+static bool look_again(struct sweeper *sweeper)
 {
-        struct sweeper *sweeper = owner;
-
-        if (sweeper->halt)
-                drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
-        else if (is_stale(sweeper))
+        if (sweeper->n_looks++ < LOOKS_MAX)
                 take_census(sweeper);
         else
-                drop_go(sweeper->drop);
+                sweeper->halt = "the census takes longer than it may be old";
+        return !sweeper->halt;
 }
 
-/* The census was taken again for a drop that has its slot. */
 static void judge_again(struct sweeper *sweeper)
 {
         enum drop_reason reason = sweep_decide(sweeper, &sweeper->candidates[sweeper->current]);
@@ -213,6 +217,19 @@ static void judge_again(struct sweeper *sweeper)
         else
                 drop_cancel(sweeper->drop, reason,
                             alloc_string(live_report_incomplete(census_report(sweeper->census))));
+}
+
+/* A drop waits for its slot behind every run, and the machine may have slept meanwhile. */
+static void drop_is_ready(void *owner)
+{
+        struct sweeper *sweeper = owner;
+
+        if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) && look_again(sweeper))
+                return;
+        if (sweeper->halt)
+                drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
+        else
+                judge_again(sweeper);
 }
 
 static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const struct candidate *candidate)
@@ -245,14 +262,14 @@ static void next_candidate(struct sweeper *sweeper)
 
                 if (!candidate->allowed)
                         continue;
+                if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) &&
+                    look_again(sweeper))
+                        return;
+                sweeper->n_looks = 0;
                 if (sweeper->halt) {
                         sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
                                        alloc_string(sweeper->halt));
                         continue;
-                }
-                if (census_live(sweeper->census) && is_stale(sweeper)) {
-                        take_census(sweeper);
-                        return;
                 }
                 reason = sweep_decide(sweeper, candidate);
                 if (reason == DROP_ALLOWED) {
@@ -304,7 +321,7 @@ static void census_done(void *owner)
         if (first)
                 sweep_judge(sweeper);
         if (sweeper->drop)
-                judge_again(sweeper);
+                drop_is_ready(sweeper);
         else
                 next_candidate(sweeper);
 }

@@ -37,6 +37,7 @@ struct sweeper {
         struct census *census;
         struct candidate *candidates; /* beside result->items */
         unsigned current;
+        unsigned n_looks; /* censuses taken again for the current one */
         struct drop *drop;
         const char *halt; /* why it goes no further, or NULL */
 

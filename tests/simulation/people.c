@@ -59,11 +59,14 @@ static void kill_daemon(struct sim *sim)
                 return;
         sim->counts.restarts++;
         host_kill(&sim->host);
+        sim->clock.held_up_until = 0;
         clock_plan(&sim->clock, between(sim, 50 * MSEC, 3 * SEC), start_daemon, sim, 0);
 }
 
 static void hold_up_daemon(struct sim *sim)
 {
+        if (sim->clock.held_up_until > sim->clock.now)
+                return;
         sim->clock.held_up_until = sim->clock.now + between(sim, 100 * MSEC, 15 * SEC);
         sim_say(sim, "daemon held up");
 }
@@ -259,7 +262,6 @@ void people_calm(struct sim *sim)
                 TAILQ_FOREACH (schema, &sim->server.databases[i].schemas, link)
                         schema->prepared_until = 0;
         sim->ledger.full_until = 0;
-        sim->clock.held_up_until = 0;
         TAILQ_FOREACH (stray, &sim->strays, link)
                 stray_end(stray);
 }

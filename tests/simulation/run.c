@@ -657,16 +657,23 @@ void run_on_slot_released(struct link *link)
                 member->grant = 0;
 }
 
-/* A slot's reply does not wait for the disk: one that was granted a moment before a crash is not known any
- * more. */
+/*
+ * Two replies do not wait for the disk: that of a slot and that of Attach. What was granted a moment before a crash is
+ * not known any more. With --strict that is no excuse.
+ */
 void run_on_killed(struct sim *sim)
 {
         struct run *run;
 
+        if (sim->is_strict)
+                return;
         TAILQ_FOREACH (run, &sim->runs, link)
-                for (unsigned i = 1; i < run->n_members; i++)
-                        run->members[i].is_forgotten =
-                                !fake_ledger_has_grant(&sim->ledger, run->members[i].grant);
+                for (unsigned i = 1; i < run->n_members; i++) {
+                        struct member *member = &run->members[i];
+
+                        member->is_forgotten = !fake_ledger_has_grant(&sim->ledger, member->grant);
+                        member->is_member &= fake_ledger_has_member(&sim->ledger, member->id);
+                }
 }
 
 void run_on_revoked(struct sim *sim, const char *namespace)
@@ -691,9 +698,11 @@ void run_on_ended(struct sim *sim, const struct lease *lease)
                         continue;
                 if (lease->state == LEASE_REVOKED)
                         run->is_revoked = true;
-                else if (run_lives(run))
+                else if (run_lives(run)) {
+                        run_describe(run);
                         oracle_fail(sim, "lease %lld of run %u (%s) ended in state %d, and it lives",
                                     (long long)lease->id, run->number, run->namespace, (int)lease->state);
+                }
                 run->is_over = true;
         }
 }
@@ -724,8 +733,9 @@ void run_describe(const struct run *run)
 
                 if (is_alive(member))
                         sim_say(run->sim,
-                                "member %u: work %d, grant %lld, link %lld%s%s, call in work %d%s%s", i,
-                                (int)member->work, (long long)member->grant,
+                                "member %u, %lld: work %d, grant %lld, link %lld%s%s, call in work "
+                                "%d%s%s",
+                                i, (long long)member->id, (int)member->work, (long long)member->grant,
                                 member->link ? (long long)member->link->id : 0,
                                 can_call(member) ? "" : " busy", member->is_attached ? " attached" : "",
                                 member->link ? (int)member->link->pending : 0,
@@ -749,8 +759,8 @@ void run_start(struct sim *sim)
                 run->timeout_usec = chance_between(chance, SEC, 20 * SEC);
         if (chance_one_in(chance, 3))
                 (void)snprintf(run->forced, sizeof(run->forced), "dev%u", (unsigned)chance_below(chance, 2));
-        /* Without it, one whose reply was lost waits behind the lease it does not know it has, where leases
-         * are few. */
+        /* Without it, one whose reply was lost waits behind the lease it does not know it has, where
+         * leases are few. */
         if (sim->settings.max_leases || chance_one_in(chance, 2))
                 (void)snprintf(run->request, sizeof(run->request), "r%u", run->number);
         members_init(run);

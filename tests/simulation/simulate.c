@@ -3,7 +3,8 @@
  * simulate [--seed S] [--schedules N] [--verbose] [--all] [--strict]
  *
  * Runs N seeded schedules, seeds S, S + 1, ... The first violation ends it with status 1 and says how to see
- * it again; with --all it goes on and counts them.
+ * it again; with --all it goes on and counts them. --strict: also what a crash takes with it of replies that do
+ * not wait for the disk (Attach, AcquireSlot) is a violation.
  */
 #include "sim.h"
 
@@ -39,6 +40,7 @@ int main(int argc, char **argv)
                 {"seed", required_argument, NULL, 's'},
                 {"schedules", required_argument, NULL, 'n'},
                 {"all", no_argument, NULL, 'a'},
+                {"strict", no_argument, NULL, 't'},
                 {"verbose", no_argument, NULL, 'v'},
                 {NULL, 0, NULL, 0},
         };
