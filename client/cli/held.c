@@ -132,8 +132,8 @@ int held_wait(struct cli *cli, const struct held *held)
         while (state == BERTH_WAITING) {
                 delay_ms = progress_delay(&progress);
                 state = held->wait(held->object, delay_ms ? delay_ms : -1, &error);
-                if (state != BERTH_WAITING || progress_delay(&progress))
-                        continue;
+                if (state != BERTH_WAITING)
+                        break;
                 describe(held, text, sizeof(text));
                 progress_show(&progress, text);
         }

@@ -77,7 +77,8 @@ static int fail_unknown_verb(struct cli *cli, const char *name)
         for (size_t i = 0; i < n && i < VERBS_MAX; i++)
                 names[i] = table[i].name;
         nearest = suggest_nearest(name, names, n);
-        (void)snprintf(fix, sizeof(fix), "did you mean 'berth %s'?", nearest);
+        if (nearest)
+                (void)snprintf(fix, sizeof(fix), "did you mean 'berth %s'?", nearest);
         return cli_fail_usage(cli, nearest ? fix : NULL, "unknown command %s; berth has none of that name",
                               name);
 }

@@ -144,7 +144,8 @@ static bool tell_unknown(struct cli *cli, const struct parser *parser, const cha
                 (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
                 nearest = suggest_nearest(name, names, (size_t)parser->n);
         }
-        (void)snprintf(fix, sizeof(fix), "try --%s", nearest);
+        if (nearest)
+                (void)snprintf(fix, sizeof(fix), "try --%s", nearest);
         (void)cli_fail_usage(cli, nearest ? fix : NULL, "unknown option %s; berth%s%s has none of that name",
                              word, cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
         return false;

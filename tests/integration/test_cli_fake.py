@@ -118,7 +118,9 @@ def test_a_full_backlog_is_told_after_two_seconds(path):
         waiting[-1].setblocking(False)
         if waiting[-1].connect_ex(path) == errno.EAGAIN:
             break
+    began = time.monotonic()
     failed(berth(path, "status"), 75, r"berthd does not answer \(backlog full\); try again")
+    assert time.monotonic() - began > 1.9
 
 
 def test_a_stopped_daemon_is_told(path):
@@ -375,6 +377,21 @@ def test_children_that_were_there_before_are_left_alone(path, fake, tmp_path):
 TRAPPING = "trap 'echo got TERM; exit 9' TERM; trap 'echo got INT' INT; echo ready; while :; do sleep 0.05; done"
 
 
+# Writes the number of each INT and TERM that it gets, also of two that come together, until a TERM.
+COUNTING = """
+import os, signal
+get, put = os.pipe2(os.O_NONBLOCK)
+signal.set_wakeup_fd(put)
+os.set_blocking(get, True)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+print("ready", flush=True)
+while (number := os.read(get, 1)[0]) != signal.SIGTERM:
+    print(number, flush=True)
+print(number, flush=True)
+"""
+
+
 def test_without_a_terminal_signals_go_to_the_group(path, fake):
     run = start(path, "run", "sh", "-c", TRAPPING)
     assert run.stdout.readline() == "ready\n"
@@ -391,6 +408,16 @@ def test_ignored_signals_stay_ignored(path, fake):
     ignored = int(done.stdout.split()[1], 16)
     assert ignored & 1 << (signal.SIGINT - 1) and ignored & 1 << (signal.SIGHUP - 1)
     assert not ignored & 1 << (signal.SIGPIPE - 1)
+
+
+def test_a_signal_we_ignore_is_not_passed_on(path, fake):
+    ignoring = f"trap '' INT; exec {BERTH} run {sys.executable} -c '{COUNTING}'"
+    run = subprocess.Popen(["sh", "-c", ignoring], env=environment(path), text=True, stdout=subprocess.PIPE,
+                           start_new_session=True)
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGTERM)
+    assert run.stdout.readline() == f"{signal.SIGTERM:d}\n" and run.wait(20) == 0
 
 
 def test_the_command_has_the_mask_that_we_were_given(path, fake):
@@ -449,14 +476,14 @@ class Terminal:
 
 
 def test_the_terminals_interrupt_is_delivered_once(path, fake):
-    run = Terminal(path, "run", "sh", "-c", "trap 'echo got INT' INT; trap 'exit 4' TERM; echo ready; "
-                                            "while :; do sleep 0.05; done")
-    run.read_until("ready")
+    run = Terminal(path, "run", sys.executable, "-c", COUNTING)
+    run.read_until("ready\r\n")
     run.type("\x03")
-    run.read_until("got INT")
+    run.read_until("2\r\n")
     os.kill(run.pid, signal.SIGTERM)  # sent by a process: that one is passed on
-    assert run.wait() == 4
-    assert run.text.count("got INT") == 1
+    assert run.wait() == 0
+    run.read_until("15\r\n")
+    assert re.findall(r"^\d+", run.text.replace("^C", ""), re.M) == ["2", "15"]
 
 
 def test_ctrl_c_ends_a_plain_command_and_us(path, fake):
