@@ -114,8 +114,12 @@ uint64_t process_pidfd_inode(int pidfd)
         struct statfs filesystem;
         struct stat stat;
 
-        /* Before pidfs all pidfds share one anonymous inode, which tells nothing. */
-        if (fstatfs(pidfd, &filesystem) || filesystem.f_type != PIDFS_MAGIC || fstat(pidfd, &stat))
+        /*
+         * Before pidfs all pidfds share one anonymous inode, which tells nothing. With 64 bits none is used
+         * twice in a boot; with 32 they wrap around.
+         */
+        if (sizeof(long) < sizeof(uint64_t) || fstatfs(pidfd, &filesystem) ||
+            filesystem.f_type != PIDFS_MAGIC || fstat(pidfd, &stat))
                 return 0;
         return stat.st_ino;
 }

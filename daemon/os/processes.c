@@ -39,8 +39,9 @@ static enum process_state compare(int pidfd, const struct process_id *process)
         r = process_has_ended(pidfd);
         if (r)
                 return r < 0 ? PROCESS_UNKNOWN : PROCESS_GONE;
-        if (inode && process->pidfd_inode && inode != process->pidfd_inode)
-                return PROCESS_GONE;
+        /* It tells all alone, and /proc is the dearer one to read. */
+        if (inode && process->pidfd_inode)
+                return inode == process->pidfd_inode ? PROCESS_ALIVE : PROCESS_GONE;
         r = process_read_stat(process->pid, &stat);
         if (r)
                 return process_has_ended(pidfd) > 0 ? PROCESS_GONE : PROCESS_UNKNOWN;

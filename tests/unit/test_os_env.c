@@ -204,6 +204,7 @@ static void a_reused_pid_is_another_process(void **state)
 
         assert_int_equal(process_of_pid(getpid(), &process), 0);
         process.start_ticks--;
+        process.pidfd_inode = 0; /* as where there is none; else it tells all alone */
         assert_int_equal(f->env->ops->process_state(f->env, &process), PROCESS_GONE);
         f->watch = f->env->ops->process_watch(f->env, &process, on_gone, f, 1);
         event_base_dispatch(f->base);
