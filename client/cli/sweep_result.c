@@ -43,8 +43,8 @@ int sweep_exit_code(const struct sweep_counts *counts)
         return counts->complete ? CLI_OK : CLI_INCOMPLETE;
 }
 
-/* "tenant1, tenant2", those that did not answer */
-static void list_unreachable(const struct cJSON *result, char *text, size_t size)
+/* "tenant1, tenant2", those that did not answer, or may not be believed */
+static void list_unheard(const struct cJSON *result, char *text, size_t size)
 {
         const struct cJSON *databases = json_get(result, "databases");
         size_t used = 0;
@@ -53,7 +53,7 @@ static void list_unreachable(const struct cJSON *result, char *text, size_t size
         for (const struct cJSON *database = json_first(databases); database; database = json_next(database)) {
                 const char *name = json_get_string(database, "name");
 
-                if (json_get_bool(database, "reachable", true) || !name || used >= size)
+                if (!json_get_string(database, "error") || !name || used >= size)
                         continue;
                 used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name);
         }
@@ -62,16 +62,13 @@ static void list_unreachable(const struct cJSON *result, char *text, size_t size
 void sweep_summarize(const struct cJSON *result, char *text, size_t size)
 {
         struct sweep_counts counts = sweep_count(result);
-        const char *detail = json_get_string(result, "active_detection_detail");
-        char unreachable[200];
+        char unheard[200];
         int n;
 
         if (!counts.complete) {
-                list_unreachable(result, unreachable, sizeof(unreachable));
-                if (!*unreachable && detail)
-                        (void)snprintf(unreachable, sizeof(unreachable), "%s", detail);
+                list_unheard(result, unheard, sizeof(unheard));
                 (void)snprintf(text, size, "held back: detection incomplete%s%s%s; %zu candidate%s kept",
-                               *unreachable ? " (" : "", unreachable, *unreachable ? ")" : "", counts.kept,
+                               *unheard ? " (" : "", unheard, *unheard ? ")" : "", counts.kept,
                                counts.kept == 1 ? "" : "s");
                 return;
         }

@@ -199,7 +199,6 @@ struct cJSON *sweep_result_json(const struct sweep_result *result)
         add_time(object, "finished_at", result->finished_usec);
         (void)json_add(object, "active_namespaces", namespaces);
         (void)json_add_bool(object, "active_detection_complete", result->complete);
-        add_text(object, "active_detection_detail", result->incomplete_reason);
         (void)json_add(object, "databases", databases);
         return object;
 }
