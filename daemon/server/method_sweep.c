@@ -48,10 +48,6 @@ struct outcome *method_sweep(struct call *call, struct services *services)
 
 static void on_verdict(void *owner, uint64_t caller, const struct sweep_item *item)
 {
-        static const char *const verdicts[] = {
-                [SWEEP_DROPPED] = "dropped", [SWEEP_WOULD_DROP] = "would_drop", [SWEEP_KEPT] = "kept",
-                [SWEEP_FAILED] = "failed",   [SWEEP_UNKNOWN] = "unknown",
-        };
         struct services *services = owner;
         struct call *call = call_find(services->server, caller, method_sweep);
         struct cJSON *parameters;
@@ -61,7 +57,7 @@ static void on_verdict(void *owner, uint64_t caller, const struct sweep_item *it
         parameters = json_object();
         json_add_string(parameters, "database", item->database);
         json_add_string(parameters, "schema", item->schema);
-        json_add_string(parameters, "verdict", verdicts[item->verdict]);
+        json_add_string(parameters, "verdict", sweep_verdict_name(item->verdict));
         if (item->verdict == SWEEP_KEPT)
                 json_add_string(parameters, "reason", drop_reason_name(item->reason));
         json_add_string(parameters, "detail", item->detail);

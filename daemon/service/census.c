@@ -300,16 +300,26 @@ static void tick(void *owner)
         uint64_t now = env_boottime(census->env);
         uint64_t suspended = now - census->env->ops->monotonic(census->env);
 
-        if (!census->n_running) { /* nothing to ask: no databases, or none of them to connect to */
-                barrier(census);
-                return;
-        }
         if (now - census->last_tick > TICK_USEC + STALL_USEC)
                 live_report_failed(census->report, "the daemon was held up meanwhile");
         if (suspended > census->suspended + STALL_USEC)
                 live_report_failed(census->report, "the machine was suspended meanwhile");
         census->last_tick = now;
         census->env->ops->timer_arm(census->tick, TICK_USEC);
+        /* Nothing to connect to: no databases, or all connections kept. Careful: this may free the census. */
+        if (!census->n_running)
+                barrier(census);
+}
+
+/* A server that was not believed is asked again who it is: a kept connection would be believed unasked. */
+static void forget_doubt(struct census *census, struct census_target *target)
+{
+        if (!target->error)
+                return;
+        free(target->error);
+        target->error = NULL;
+        census->pg->ops->close(target->connection);
+        target->connection = NULL;
 }
 
 void census_take(struct census *census, const char *unsettled)
@@ -323,15 +333,15 @@ void census_take(struct census *census, const char *unsettled)
         census->last_tick = env_boottime(census->env);
         census->suspended = census->last_tick - census->env->ops->monotonic(census->env);
         census->n_running = 0;
-        for (unsigned i = 0; i < census->n_targets; i++)
+        for (unsigned i = 0; i < census->n_targets; i++) {
+                forget_doubt(census, &census->targets[i]);
                 census->n_running += !census->targets[i].connection;
+        }
         /* With every connection kept the first barrier is passed already: from the timer, not from inside. */
         census->env->ops->timer_arm(census->tick, census->n_running ? TICK_USEC : 0);
         for (unsigned i = 0; i < census->n_targets; i++) {
                 struct census_target *target = &census->targets[i];
 
-                free(target->error);
-                target->error = NULL;
                 target->stage = target->connection ? &listed : &connecting;
                 if (!target->connection)
                         ask(target);

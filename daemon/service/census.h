@@ -66,7 +66,7 @@ bool census_has_namespace(void *census, const char *namespace); /* among the lis
 
 /* Lends the connection for a question of somebody else's. Only between takes. */
 void census_ask(struct census_target *target, enum pg_question question, const char *first,
-                const char *second, uint64_t timeout_usec, pg_answered_fn *answered, void *owner);
+                const char *second, uint64_t timeout_usec, pg_answered_fn *borrower, void *owner);
 
 /* The namespace an application_name speaks for, also of one that is not quite ours ("pytest_gw0_ns-x"): in
  * doubt alive. */

@@ -34,7 +34,7 @@ struct drop {
 
         const struct drop_step *step;
         struct drop_outcome outcome; /* as it stands */
-        bool claimed, slot_asked, commit_sent, reaches_outside;
+        bool claimed, slot_asked, slot_granted, commit_sent, reaches_outside;
         unsigned lock_tries, aftermath_tries;
         int backend_pid;
         struct pg_connection *aftermath;
@@ -124,7 +124,8 @@ static void refused(struct drop *drop, const struct pg_answer *answer)
         else
                 set_outcome(drop, SWEEP_FAILED, DROP_ALLOWED, answer->sqlstate,
                             alloc_string(answer->message));
-        drop->outcome.gone = !strcmp(answer->sqlstate, "3F000"); /* somebody was faster */
+        /* Somebody was faster. Later the pin holds it, and a missing schema is one that a trigger looks for. */
+        drop->outcome.gone = drop->step == &pinning && !strcmp(answer->sqlstate, "3F000");
         enter(drop, &rolling_back);
 }
 
@@ -377,7 +378,13 @@ static void slot_granted(void *owner, uint64_t id)
         struct drop *drop = owner;
 
         (void)id;
+        drop->slot_granted = true;
         drop->ready(drop->owner);
+}
+
+bool drop_waits(const struct drop *drop)
+{
+        return drop->slot_asked && !drop->slot_granted;
 }
 
 void drop_go(struct drop *drop)

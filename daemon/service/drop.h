@@ -5,9 +5,12 @@
  * The drop of one schema, from the claim to its proven end (product section 7). Nothing is dropped but
  * through here.
  *
- *   CLAIM ─▶ SLOT ─▶ BEGIN ─▶ PIN ─▶ SESSIONS ─▶ DEPENDENTS ─▶ [LOCK TIMEOUT] ─▶ DROP ─▶ LOOKUP ─▶ COMMIT ─▶
- * done └───────┴────────┴────────────┴──────────────┴────────────┴─────────┘ said no: ROLLBACK ─▶ (who holds
- * the lock?) ─▶ done lost: RECONNECT ─▶ wait until our backend is gone ─▶ LOOKUP ─▶ done or unknown
+ *   CLAIM ─▶ SLOT ─▶ BEGIN ─▶ PIN ─▶ SESSIONS ─▶ DEPENDENTS ─▶ [LOCK TIMEOUT] ─▶ DROP ─▶ LOOKUP ─▶ COMMIT ─▶ done
+ *
+ *   From BEGIN on
+ *      the server says no:     ROLLBACK ─▶ (who holds the lock?) ─▶ done
+ *                                  └─▶ waited for a table outside: a pause, and from BEGIN again
+ *      the connection breaks:  RECONNECT ─▶ wait until our backend is gone ─▶ LOOKUP ─▶ done or unknown
  *
  * The claim is in the ledger before anything is sent, and freed only when the outcome is known: a claimed
  * namespace is granted to nobody, also after a crash.
@@ -45,11 +48,13 @@ struct drop;
  */
 typedef void drop_ready_fn(void *owner);
 
-/* schema stays until done, which is called later, once; drop_free() then. A claim that stands already is kept. */
+/* schema stays until done, which is called later, once; drop_free() then. standing: its claim stands already. */
 struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
-                        const struct census_schema *schema, int64_t sweep, bool claimed, drop_ready_fn *ready,
+                        const struct census_schema *schema, int64_t sweep, bool standing, drop_ready_fn *ready,
                         drop_done_fn *done, void *owner);
 void drop_go(struct drop *drop);
+/* It waits for its slot: drop_cancel() may be called without having been asked. */
+bool drop_waits(const struct drop *drop);
 void drop_cancel(struct drop *drop, enum drop_reason reason, char *detail /* taken */); /* calls done */
 struct drop *drop_free(struct drop *drop);
 

@@ -71,8 +71,10 @@ static void arm_next(struct sweeper *sweeper)
 
         if (!needs_retry(sweeper->last))
                 sweeper->retry_delay = 0;
-        else
-                sweeper->retry_delay = sweeper->retry_delay ? 2 * sweeper->retry_delay : RETRY_FIRST_USEC;
+        else if (!sweeper->retry_delay)
+                sweeper->retry_delay = RETRY_FIRST_USEC;
+        else if (sweeper->retry_delay < interval)
+                sweeper->retry_delay *= 2;
         if (sweeper->soon)
                 arm(sweeper, SOON_USEC);
         else if (sweeper->retry_delay && sweeper->retry_delay < interval)
@@ -343,6 +345,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
         sweeper->caller = request->caller;
         sweeper->only = alloc_string(request->database);
         sweeper->current = 0;
+        sweeper->n_looks = 0;
         sweeper->halt = NULL;
         sweeper->census =
                 census_new(tools->env, tools->pg, sweeper->databases, tools->settings, census_done, sweeper);
@@ -352,7 +355,16 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
 
 static void on_timer(void *owner)
 {
-        (void)sweeper_start(owner, &(struct sweep_request){.caller = 0});
+        struct sweeper *sweeper = owner;
+
+        if (sweeper->stopping) {
+                if (sweeper->drop && drop_waits(sweeper->drop))
+                        drop_is_ready(sweeper);
+        } else if (boottime(sweeper) < sweeper->grace_until) {
+                arm(sweeper, 0); /* a timer may be early (os/env_linux.h), and a sweep now would be refused */
+        } else {
+                (void)sweeper_start(sweeper, &(struct sweep_request){.caller = 0});
+        }
 }
 
 void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller)
@@ -365,7 +377,8 @@ void sweeper_stop(struct sweeper *sweeper)
 {
         sweeper->stopping = true;
         sweeper->halt = "berthd is stopping";
-        sweeper->tools.env->ops->timer_disarm(sweeper->timer);
+        /* A drop that waits for its slot behind the runs would hold up the stop: it is ended, by the loop. */
+        sweeper->tools.env->ops->timer_arm(sweeper->timer, 0);
 }
 
 bool sweeper_busy(const struct sweeper *sweeper)
@@ -386,8 +399,11 @@ const struct sweep_result *sweeper_last(const struct sweeper *sweeper)
 void sweeper_configure(struct sweeper *sweeper, const struct settings *settings)
 {
         sweeper->tools.settings = settings;
+        sweeper->soon = true;
         if (!sweeper->result)
                 arm(sweeper, SOON_USEC);
+        else if (!sweeper->stopping) /* a database that was added has not been asked */
+                sweeper->halt = "the configuration was read again meanwhile";
 }
 
 void sweeper_load(struct sweeper *sweeper, const struct ledger_change *row)

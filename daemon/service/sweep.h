@@ -16,6 +16,7 @@
 #include "service/slots.h"
 
 enum sweep_verdict { SWEEP_DROPPED, SWEEP_WOULD_DROP, SWEEP_KEPT, SWEEP_FAILED, SWEEP_UNKNOWN };
+const char *sweep_verdict_name(enum sweep_verdict verdict); /* "dropped", "would_drop", ...: the contract's words */
 
 /* One schema looked at. */
 struct sweep_item {
@@ -74,7 +75,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request);
 void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller);
 /* Something ended: a sweep soon, several requests make one. */
 void sweeper_soon(struct sweeper *sweeper);
-/* No new drop; finished is called when the one in flight has ended (also at once, from the loop). */
+/* No new drop; one that waits for its slot is given up, one that has begun goes on to its end: see sweeper_busy(). */
 void sweeper_stop(struct sweeper *sweeper);
 bool sweeper_busy(const struct sweeper *sweeper);
 uint64_t sweeper_running_since(const struct sweeper *sweeper);          /* real time; 0: none */

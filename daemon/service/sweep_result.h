@@ -12,4 +12,3 @@ struct sweep_result *sweep_result_free(struct sweep_result *result);
 void sweep_result_set_census(struct sweep_result *result, struct census *census, struct leases *leases);
 struct sweep_item *sweep_result_add(struct sweep_result *result, const char *database,
                                     const struct census_schema *schema);
-const char *sweep_verdict_name(enum sweep_verdict verdict);
