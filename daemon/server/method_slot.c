@@ -4,6 +4,7 @@
 #include "server/methods.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* ---- what went wrong ---- */
 
@@ -107,6 +108,14 @@ static const struct json_field slot_fields[] = {
 };
 #undef FIELD
 
+/* As PostgreSQL writes it: a number of 64 bits. */
+static bool is_system_identifier(const char *text)
+{
+        size_t length = strlen(text);
+
+        return length > 0 && length <= 20 && strspn(text, "0123456789") == length;
+}
+
 /* NULL: all well formed. */
 static struct outcome *check(struct call *call, const struct slot_parameters *in)
 {
@@ -120,6 +129,8 @@ static struct outcome *check(struct call *call, const struct slot_parameters *in
                 return call_fail_parameter(call, "timeoutUSec");
         if (in->reclaim < 0)
                 return call_fail_parameter(call, "reclaim");
+        if (in->system_identifier && !is_system_identifier(in->system_identifier))
+                return call_fail_parameter(call, "systemIdentifier");
         if (!in->worker || names_check_worker(in->worker, message))
                 return NULL;
         parameters = json_object();

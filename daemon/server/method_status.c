@@ -49,11 +49,11 @@ static struct cJSON *describe_clusters(struct services *services)
 {
         struct cJSON *clusters = json_array();
 
+        /* Without a configured database there is a cluster as soon as somebody asks for it: here it is. */
+        if (databases_count(services->databases) == 0)
+                (void)databases_known_cluster(services->databases, NULL, NULL);
         for (unsigned id = 1; id <= databases_n_clusters(services->databases); id++)
                 json_append(clusters, describe_cluster(services, id));
-        /* Without a configured database all slots are of one cluster that nobody has told us about. */
-        if (databases_count(services->databases) == 0)
-                json_append(clusters, describe_cluster(services, 0));
         return clusters;
 }
 

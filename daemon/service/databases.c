@@ -14,6 +14,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
+/* Clusters that exist because somebody asked for one; a client could think of any number. */
+#define ASKED_FOR_MAX 1000
+
 struct probe {
         TAILQ_ENTRY(probe) link; /* databases::probes */
         struct databases *databases;
@@ -152,12 +155,12 @@ void databases_heard(struct databases *databases, unsigned id, const struct pg_a
         struct database *database = database_by_id(databases, id);
         struct cluster *cluster;
 
-        if (!database)
-                return; /* taken away by a reload meanwhile */
         if (answer->outcome == PG_OK && answer->question != PG_IDENTIFY)
                 return;
-        set_reachable(databases, database, answer);
         databases->env->ops->timer_arm(databases->settle, 0);
+        if (!database)
+                return; /* taken away by a reload meanwhile */
+        set_reachable(databases, database, answer);
         if (answer->outcome != PG_OK)
                 return;
 
@@ -243,7 +246,9 @@ static unsigned cluster_identified(struct databases *databases, const char *syst
         for (unsigned i = 0; i < databases->n_clusters; i++)
                 if (!strcmp(databases->clusters[i].system_identifier, system_identifier))
                         return i + 1;
-        return databases->n_all ? 0 : cluster_add(databases, system_identifier, "", 0)->id;
+        if (databases->n_all || databases->n_clusters >= ASKED_FOR_MAX)
+                return 0;
+        return cluster_add(databases, system_identifier, "", 0)->id;
 }
 
 unsigned databases_known_cluster(struct databases *databases, const char *name, const char *system_identifier)
@@ -402,6 +407,8 @@ void databases_configure(struct databases *databases, const struct settings *set
         databases->connect_timeout = settings->connect_timeout;
         databases->all = all;
         databases->n_all = settings->n_databases;
+        /* Whoever waits for one that was taken away is told so. */
+        databases->env->ops->timer_arm(databases->settle, 0);
 }
 
 struct databases *databases_new(struct env *env, struct pg *pg, const struct settings *settings)

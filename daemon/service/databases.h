@@ -36,7 +36,7 @@ struct databases;
 
 struct databases *databases_new(struct env *env, struct pg *pg, const struct settings *settings);
 struct databases *databases_free(struct databases *databases);
-/* After a reload: what is new is asked, what is gone is forgotten, what has another conninfo is a new one. */
+/* After a reload: what is gone is forgotten, what has another conninfo is a new one; databases_identify() then. */
 void databases_configure(struct databases *databases, const struct settings *settings);
 
 unsigned databases_count(const struct databases *databases);

@@ -13,7 +13,7 @@ struct inquiry {
         struct locks *locks;
         uint64_t caller;
         char *database;
-        struct pg_connection *connection;
+        struct pg_connection *connection; /* NULL: there is no database to ask */
 };
 
 struct locks {
@@ -23,8 +23,7 @@ struct locks {
         const struct settings *settings;
         locks_fn *each;
         void *owner;
-        struct timer *timer; /* for a caller who asked where there is no database */
-        uint64_t nothing_for;
+        struct timer *timer; /* for those who asked where there is no database */
         TAILQ_HEAD(, inquiry) inquiries;
 };
 
@@ -105,11 +104,40 @@ static void answered(void *owner, const struct pg_answer *answer)
         inquiry_end(inquiry, NULL);
 }
 
+static struct inquiry *unasked(struct locks *locks)
+{
+        struct inquiry *inquiry;
+
+        TAILQ_FOREACH (inquiry, &locks->inquiries, link)
+                if (!inquiry->connection)
+                        return inquiry;
+        return NULL;
+}
+
 static void on_timer(void *owner)
 {
         struct locks *locks = owner;
+        struct inquiry *inquiry;
 
-        locks->each(locks->owner, locks->nothing_for, NULL, NULL, NULL);
+        while ((inquiry = unasked(locks)))
+                inquiry_end(inquiry, NULL);
+}
+
+/* database NULL: there is none. */
+static void inquiry_start(struct locks *locks, uint64_t caller, const struct database *database)
+{
+        struct inquiry *inquiry = NEW(struct inquiry);
+
+        inquiry->locks = locks;
+        inquiry->caller = caller;
+        TAILQ_INSERT_TAIL(&locks->inquiries, inquiry, link);
+        if (!database) {
+                locks->env->ops->timer_arm(locks->timer, 0);
+                return;
+        }
+        inquiry->database = alloc_string(database->name);
+        inquiry->connection = locks->pg->ops->open(locks->pg, database->conninfo,
+                                                   locks->settings->connect_timeout, answered, inquiry);
 }
 
 int locks_ask(struct locks *locks, uint64_t caller, const char *database)
@@ -118,22 +146,12 @@ int locks_ask(struct locks *locks, uint64_t caller, const char *database)
                 return DATABASES_E_NO_SUCH_DATABASE;
         for (unsigned i = 0; i < databases_count(locks->databases); i++) {
                 const struct database *one = databases_at(locks->databases, i);
-                struct inquiry *inquiry;
 
-                if (database && strcmp(one->name, database))
-                        continue;
-                inquiry = NEW(struct inquiry);
-                inquiry->locks = locks;
-                inquiry->caller = caller;
-                inquiry->database = alloc_string(one->name);
-                TAILQ_INSERT_TAIL(&locks->inquiries, inquiry, link);
-                inquiry->connection = locks->pg->ops->open(
-                        locks->pg, one->conninfo, locks->settings->connect_timeout, answered, inquiry);
+                if (!database || !strcmp(one->name, database))
+                        inquiry_start(locks, caller, one);
         }
-        if (!has_inquiry(locks, caller)) {
-                locks->nothing_for = caller;
-                locks->env->ops->timer_arm(locks->timer, 0);
-        }
+        if (!has_inquiry(locks, caller))
+                inquiry_start(locks, caller, NULL);
         return 0;
 }
 
@@ -146,8 +164,6 @@ void locks_forget_caller(struct locks *locks, uint64_t caller)
                 if (inquiry->caller == caller)
                         inquiry_free(inquiry);
         }
-        if (locks->nothing_for == caller)
-                locks->env->ops->timer_disarm(locks->timer);
 }
 
 struct locks *locks_new(struct env *env, struct pg *pg, struct databases *databases,
