@@ -87,13 +87,13 @@ void slot_hand_out_everywhere(struct slots *slots)
                 slot_hand_out(slots, cluster, NULL);
 }
 
-void slot_enqueue(struct slot_record *record, unsigned id)
+void slot_enqueue(struct slot_record *record, unsigned cluster_id)
 {
         struct slots *slots = record->slots;
-        struct slot_cluster *cluster = slot_cluster_get(slots, id);
+        struct slot_cluster *cluster = slot_cluster_get(slots, cluster_id);
         bool is_sweep = record->granted;
 
-        record->use.cluster = id;
+        record->use.cluster = cluster_id;
         if (record->reclaim && slot_reclaim(record, cluster))
                 return;
         record->stage = SLOT_QUEUED;

@@ -129,7 +129,7 @@ struct slot_cluster *slot_cluster_find(struct slots *slots, unsigned id);
 struct slot_cluster *slot_cluster_get(struct slots *slots, unsigned id);
 
 /* slot_grants.c */
-void slot_enqueue(struct slot_record *record, unsigned cluster);
+void slot_enqueue(struct slot_record *record, unsigned cluster_id);
 /* Hands out what is free. mine: told by the caller itself, or NULL. */
 void slot_hand_out(struct slots *slots, struct slot_cluster *cluster, const struct slot_record *mine);
 void slot_hand_out_everywhere(struct slots *slots);

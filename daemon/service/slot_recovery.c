@@ -96,10 +96,16 @@ void slot_forget_lost(struct slot_record *record)
 void slot_on_grace(void *owner)
 {
         struct slots *slots = owner;
+        uint64_t now = env_boottime(slots->env);
         struct slot_record *record, *next;
 
+        /* A timer may be early (os/env_linux.h). */
+        if (now < slots->grace_ends) {
+                arm_grace(slots, slots->grace_ends - now);
+                return;
+        }
         /* We slept, or the loop stood still: whoever wanted to claim his slot has not been heard yet. */
-        if (env_boottime(slots->env) - slots->grace_ends > LATE_USEC) {
+        if (now - slots->grace_ends > LATE_USEC) {
                 arm_grace(slots, LATE_USEC);
                 return;
         }

@@ -201,9 +201,9 @@ int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64
 
 /* ---- what else frees a slot ---- */
 
-void slots_connection_closed(struct slots *slots, uint64_t id)
+void slots_connection_closed(struct slots *slots, uint64_t connection_id)
 {
-        struct slot_connection *connection = slot_connection_find(slots, id);
+        struct slot_connection *connection = slot_connection_find(slots, connection_id);
         struct slot_record *record, *next;
 
         if (!connection)
@@ -283,12 +283,14 @@ static void look_at(void *owner, const struct slot_entry *entry)
         looker->each(looker->owner, &record->use, looker->position);
 }
 
-void slots_each(struct slots *slots, unsigned id, slot_use_fn *each, void *owner)
+void slots_each(struct slots *slots, unsigned cluster_id, slot_use_fn *each, void *owner)
 {
-        const struct slot_cluster *cluster = slot_cluster_get(slots, id);
+        const struct slot_cluster *cluster = cluster_id ? slot_cluster_get(slots, cluster_id) : NULL;
         struct looker looker = {slots, each, owner, 0};
         struct slot_record *record;
 
+        if (!cluster)
+                return;
         TAILQ_FOREACH (record, &slots->all, link)
                 if (record->stage == SLOT_LOST && !strcmp(record->cluster_key, cluster->key))
                         each(owner, &record->use, 0);

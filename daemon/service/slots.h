@@ -82,7 +82,7 @@ int slots_acquire(struct slots *slots, const struct slot_request *request, const
  * own. 0, or SLOTS_E_NOT_HELD. *ret_held_usec: for how long it was held.
  */
 int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64_t grant, uint64_t *ret_held_usec);
-void slots_connection_closed(struct slots *slots, uint64_t connection);
+void slots_connection_closed(struct slots *slots, uint64_t connection_id);
 void slots_lease_ended(struct slots *slots, int64_t lease, bool revoked, const char *reason);
 
 /* The sweep's: one at a time per id, behind every run. granted comes later, never from inside. */
@@ -90,7 +90,7 @@ typedef void slots_granted_fn(void *owner, uint64_t id);
 void slots_request_for_sweep(struct slots *slots, unsigned cluster, uint64_t id, slots_granted_fn *granted, void *owner);
 void slots_done_for_sweep(struct slots *slots, uint64_t id); /* held or waiting */
 
-/* Holders by slot, then waiters in order; cluster as in databases.h. */
+/* Holders by slot, then waiters in order; cluster as in databases.h, 0: nothing. */
 typedef void slot_use_fn(void *owner, const struct slot_use *use, unsigned position);
-void slots_each(struct slots *slots, unsigned cluster, slot_use_fn *each, void *owner);
+void slots_each(struct slots *slots, unsigned cluster_id, slot_use_fn *each, void *owner);
 unsigned slots_n_waiting(const struct slots *slots);

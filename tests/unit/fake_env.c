@@ -231,21 +231,35 @@ static struct process_watch *next_watch(struct fake_env *fake)
         return NULL;
 }
 
+static void fire(struct fake_env *fake, struct timer *timer)
+{
+        fake_env_enter(fake);
+        timer->armed = false;
+        timer->fire(timer->owner);
+        fake_env_leave(fake);
+}
+
+bool fake_env_fire_early(struct fake_env *fake, uint64_t usec)
+{
+        struct timer *timer = next_timer(fake, fake->boottime + usec);
+
+        if (timer)
+                fire(fake, timer);
+        return timer;
+}
+
 static bool turn_once(struct fake_env *fake)
 {
         struct process_watch *watch = next_watch(fake);
         struct timer *timer = watch ? NULL : next_timer(fake, fake->boottime);
 
-        if (!watch && !timer)
-                return false;
+        if (timer)
+                fire(fake, timer);
+        if (!watch)
+                return timer;
         fake_env_enter(fake);
-        if (watch) {
-                watch->told = true;
-                watch->gone(watch->owner, watch->id);
-        } else {
-                timer->armed = false;
-                timer->fire(timer->owner);
-        }
+        watch->told = true;
+        watch->gone(watch->owner, watch->id);
         fake_env_leave(fake);
         return true;
 }

@@ -20,6 +20,8 @@ struct env *fake_env(struct fake_env *fake);
 bool fake_env_turn(struct fake_env *fake);
 /* Time goes on, and everything that falls due meanwhile happens at its time. */
 void fake_env_pass(struct fake_env *fake, uint64_t usec);
+/* One timer that is due within usec, before its time, as libevent's may be. False: there is none. */
+bool fake_env_fire_early(struct fake_env *fake, uint64_t usec);
 void fake_env_stall(struct fake_env *fake, uint64_t usec); /* time goes on, and the loop does not turn */
 void fake_env_set_clock(struct fake_env *fake, uint64_t realtime_usec); /* the wall clock alone */
 unsigned fake_env_n_timers_armed(const struct fake_env *fake);

@@ -79,6 +79,24 @@ static void a_slot_that_nobody_claims_is_free_after_the_grace(void **state)
         assert_int_equal(slot_story_n_held(story, 1), 1);
 }
 
+static void a_timer_that_comes_early_does_not_end_the_grace_nor_lengthen_it(void **state)
+{
+        struct slot_story *story = *state;
+        struct slot_request waiter;
+
+        (void)slot_story_hold(story, 1, NULL);
+        (void)slot_story_hold(story, 2, NULL);
+        slot_story_settle(story);
+        slot_story_restart(story);
+        waiter = slot_story_wait(story, 3);
+        slot_story_pass(story, START_GRACE - 2 * USEC_PER_MSEC);
+        assert_true(fake_env_fire_early(story->fake, 2 * USEC_PER_MSEC));
+        slot_story_settle(story);
+        assert_null(slot_story_take(story, waiter.connection, SLOT_TOLD_GRANTED));
+        slot_story_pass(story, 2 * USEC_PER_MSEC);
+        assert_non_null(slot_story_take(story, waiter.connection, SLOT_TOLD_GRANTED));
+}
+
 static void a_daemon_that_slept_through_the_grace_listens_first(void **state)
 {
         struct slot_story *story = *state;
@@ -254,6 +272,7 @@ int main(void)
                 STORY(a_holder_claims_its_slot_again),
                 STORY(nothing_new_is_granted_while_a_former_holder_may_hold),
                 STORY(a_slot_that_nobody_claims_is_free_after_the_grace),
+                STORY(a_timer_that_comes_early_does_not_end_the_grace_nor_lengthen_it),
                 STORY(a_daemon_that_slept_through_the_grace_listens_first),
                 STORY(who_died_meanwhile_holds_nothing),
                 STORY(a_holder_we_cannot_see_has_the_grace),
