@@ -68,12 +68,12 @@ void lease_end(struct lease_record *record, enum lease_state state, const char *
         log_info("lease ended: namespace=%s how=%s%s%s", record->lease.namespace, end_name(state),
                  reason ? " reason=" : "", reason ? reason : "");
         for (unsigned i = 0; i < record->lease.n_members; i++) {
-                uint64_t connection = record->lease.members[i].connection;
+                const struct lease_member *member = &record->lease.members[i];
 
-                if (!connection)
+                if (!member->connection)
                         continue;
-                lease_carrier_drop(leases, connection);
-                lease_tell_let_go(leases, connection, state, reason);
+                lease_carrier_drop(leases, member->connection);
+                lease_tell_let_go(leases, member, state, reason);
         }
         lease_table_remove(record);
         leases->n_live--;

@@ -39,10 +39,16 @@ void lease_tell_failed(struct leases *leases, uint64_t connection, int error)
         post_to(leases, LEASE_EVENT_FAILED, connection)->error = error;
 }
 
-void lease_tell_let_go(struct leases *leases, uint64_t connection, enum lease_state state, const char *reason)
+void lease_tell_let_go(struct leases *leases, const struct lease_member *member, enum lease_state state,
+                       const char *reason)
 {
-        struct lease_event *event = post_to(leases, LEASE_EVENT_LET_GO, connection);
+        struct lease_event *event;
 
+        if (member->expects_grant) {
+                lease_tell_failed(leases, member->connection, LEASES_E_NO_SUCH_LEASE);
+                return;
+        }
+        event = post_to(leases, LEASE_EVENT_LET_GO, member->connection);
         event->state = state;
         event->reason = alloc_string(reason);
 }

@@ -203,7 +203,8 @@ void lease_memory_clear(struct leases *leases);
 /* lease_outbox.c */
 void lease_tell_queued(struct lease_record *record);
 void lease_tell_failed(struct leases *leases, uint64_t connection, int error);
-void lease_tell_let_go(struct leases *leases, uint64_t connection, enum lease_state state,
+/* Or, if it waits to be told of the grant, that there is none. */
+void lease_tell_let_go(struct leases *leases, const struct lease_member *member, enum lease_state state,
                        const char *reason);
 void lease_tell_changed(struct lease_record *record);
 void lease_tell_ended(struct lease_record *record); /* takes the record over */

@@ -75,13 +75,13 @@ static void let_holder_go(struct lease_record *record, const struct lease_releas
                         continue;
                 if (connection != release->connection && !is_holders_own(record, member, &releaser))
                         continue;
-                lease_member_close(record, member);
                 if (connection == release->connection) {
                         lease_carrier_set(leases, connection, NULL);
-                        continue;
+                } else {
+                        lease_carrier_drop(leases, connection);
+                        lease_tell_let_go(leases, member, LEASE_RELEASED, NULL);
                 }
-                lease_carrier_drop(leases, connection);
-                lease_tell_let_go(leases, connection, LEASE_RELEASED, NULL);
+                lease_member_close(record, member);
         }
 }
 

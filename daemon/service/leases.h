@@ -97,7 +97,8 @@ struct lease_events {
         void (*queued)(void *owner, uint64_t connection, unsigned position);
         /* secret: NULL after an Attach */
         void (*granted)(void *owner, uint64_t connection, const struct lease *lease, const char *secret);
-        void (*failed)(void *owner, uint64_t connection, int error); /* LEASES_E_BUSY, LEASES_E_LEDGER */
+        /* LEASES_E_BUSY, LEASES_E_LEDGER; LEASES_E_NO_SUCH_LEASE: asked for again, and ended before the answer. */
+        void (*failed)(void *owner, uint64_t connection, int error);
         /* A connection that carried the lease: state is LEASE_RELEASED or LEASE_REVOKED. */
         void (*let_go)(void *owner, uint64_t connection, enum lease_state state, const char *reason);
         /* Once per lease, whatever ended it. Slots of it go; a sweep may look. */

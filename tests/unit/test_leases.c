@@ -379,6 +379,25 @@ static void all_are_seen_oldest_first_and_those_who_wait_with_their_place(void *
 
 /* ---- asked for again ---- */
 
+static void whoever_asks_again_is_told_that_the_lease_ended_before_the_answer(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct lease_request first = story_request(story, &peer), again = story_request(story, &peer);
+        struct telling lease;
+
+        first.request = again.request = "run-1";
+        assert_int_equal(leases_acquire(story->leases, &first, message), 0);
+        story_settle(story);
+        lease = *story_take(story, first.connection, TOLD_GRANTED);
+        assert_int_equal(leases_acquire(story->leases, &again, message), 0);
+        assert_int_equal(leases_revoke(story->leases, lease.namespace, 0, true, "operator"), 0);
+        story_settle(story);
+        assert_non_null(story_take(story, first.connection, TOLD_LET_GO));
+        assert_null(story_take(story, again.connection, TOLD_LET_GO));
+        assert_int_equal(story_take(story, again.connection, TOLD_FAILED)->error, LEASES_E_NO_SUCH_LEASE);
+}
+
 static void a_forced_name_does_not_fit_a_request_that_has_another(void **state)
 {
         struct story *story = *state;
@@ -620,6 +639,7 @@ int main(void)
                 STORY(all_are_seen_oldest_first_and_those_who_wait_with_their_place),
                 STORY(a_forced_name_does_not_fit_a_request_that_has_another),
                 STORY(a_stop_while_a_new_secret_is_on_its_way_leaves_nothing_behind),
+                STORY(whoever_asks_again_is_told_that_the_lease_ended_before_the_answer),
                 STORY(a_request_repeated_after_a_lost_reply_gets_the_same_lease),
                 STORY(another_user_s_request_of_that_name_is_another),
                 STORY(a_request_repeated_while_it_is_granted_is_told_with_the_first),
