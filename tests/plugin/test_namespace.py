@@ -3,11 +3,14 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import pytest_berth
 from conftest import forked
 from pytest_berth import _hold, _names, _namespace, _process
 from pytest_berth._client import LEASE, MANAGE, Connection
@@ -270,10 +273,13 @@ def test_each_errno_tells_its_story(settle, short_path, monkeypatch):
 def test_somebody_outside_the_group_is_told_which_one(fake, short_path):
     short_path.chmod(0o755)
     os.chmod(fake.socket, 0o600)
+    # The tree may lie where nobody else can read.
+    package = Path(pytest_berth.__file__).parent
+    shutil.copytree(package, short_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     code = ("import os; os.setuid(65534); from pytest_berth import _namespace as n;"
             f" print(n.resolve(n.Settings(socket={fake.socket!r}), {{}}).warning)")
     told = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).stdout
+                          env={**os.environ, "PYTHONPATH": str(short_path)}, cwd="/").stdout
     assert "uid 65534 may not use it" in told and "usermod -aG berth NAME" in told
 
 
