@@ -64,13 +64,20 @@ static int open_ledger(struct daemon *d)
 static void on_ledger(int fd, short what, void *owner)
 {
         struct daemon *d = owner;
+        int r = ledger_sqlite_dispatch(d->ledger);
+        char trouble[LEDGER_MESSAGE_SIZE];
 
         (void)fd;
         (void)what;
-        if (ledger_sqlite_dispatch(d->ledger) == 0)
+        if (ledger_sqlite_news(d->ledger, trouble)) {
+                if (*trouble)
+                        log_error("%s", trouble);
+                else
+                        log_info("the ledger can be written again");
+        }
+        if (r == 0)
                 return;
         /* What the last commit has written nobody knows but the file: a new daemon reads it. */
-        log_error("the ledger is in doubt; this daemon ends, the next one goes on from the file");
         d->exit_status = EX_SOFTWARE;
         (void)event_base_loopbreak(d->base);
 }

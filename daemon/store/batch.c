@@ -28,11 +28,28 @@ uint64_t batch_now(void)
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void set_message(struct writer *writer, const char *what, const char *why, const char *fix)
+/* Told once, however often it is tried again. */
+static void set_message(struct writer *writer, const char *message)
 {
+        bool is_new;
+
         pthread_mutex_lock(&writer->lock);
-        (void)snprintf(writer->message, sizeof(writer->message), "%s; %s; %s", what, why, fix);
+        is_new = strcmp(writer->message, message) != 0;
+        if (is_new) {
+                (void)snprintf(writer->message, sizeof(writer->message), "%s", message);
+                writer->has_news = true;
+        }
         pthread_mutex_unlock(&writer->lock);
+        if (is_new)
+                (void)eventfd_write(writer->fd, 1);
+}
+
+static void set_trouble(struct writer *writer, const char *what, const char *why, const char *fix)
+{
+        char message[LEDGER_MESSAGE_SIZE];
+
+        (void)snprintf(message, sizeof(message), "%s; %s; %s", what, why, fix);
+        set_message(writer, message);
 }
 
 /* Hands over to the loop, which may still be asleep. */
@@ -52,7 +69,7 @@ static void report(struct writer *writer, struct item_list *list)
 
 static void set_doubtful(struct writer *writer, const char *why)
 {
-        set_message(writer, "the ledger is in doubt", why,
+        set_trouble(writer, "the ledger is in doubt", why,
                     "the daemon starts again and goes on from the file");
         atomic_store(&writer->healthy, false);
         atomic_store(&writer->doubtful, true);
@@ -62,7 +79,7 @@ static void set_doubtful(struct writer *writer, const char *why)
 /* Nothing is left to be tried again. */
 static void settle(struct writer *writer)
 {
-        writer->retry_at = writer->pause_usec = 0;
+        writer->retry_at = writer->pause_usec = writer->failing_since = 0;
         atomic_store(&writer->healthy, true);
 }
 
@@ -93,7 +110,21 @@ static void succeed(struct writer *writer)
                         item_free(item);
         }
         settle(writer);
+        set_message(writer, "");
         report(writer, &list);
+}
+
+/* Another program may hold the lock for a moment: that is no trouble yet. */
+static bool is_trouble(const struct writer *writer, int outcome, uint64_t now)
+{
+        const struct item *item;
+
+        if (outcome != STORE_E_BUSY || now - writer->failing_since >= DEADLINE_USEC)
+                return true;
+        TAILQ_FOREACH (item, &writer->backlog, link)
+                if (item->done && item->submitted_usec <= now - DEADLINE_USEC)
+                        return true;
+        return false;
 }
 
 /* Tells those who wait, if they have waited long enough. What nobody waits for must still be written. */
@@ -117,9 +148,12 @@ static void fail(struct writer *writer, int outcome)
 {
         const uint64_t now = batch_now();
 
-        set_message(writer, "the ledger cannot be written", store_error(writer->store),
-                    outcome == STORE_E_BUSY ? "end the program that holds its lock"
-                                            : "make room on its disk, or mend it");
+        if (!writer->failing_since)
+                writer->failing_since = now;
+        if (is_trouble(writer, outcome, now))
+                set_trouble(writer, "the ledger cannot be written", store_error(writer->store),
+                            outcome == STORE_E_BUSY ? "end the program that holds its lock"
+                                                    : "make room on its disk, or mend it");
         give_up(writer, outcome == STORE_E_BUSY ? now - DEADLINE_USEC : now);
         if (!has_changes(writer)) {
                 settle(writer);

@@ -149,14 +149,17 @@ bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger)
         return atomic_load(&ledger->writer.doubtful);
 }
 
-void ledger_sqlite_trouble(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE])
+bool ledger_sqlite_news(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE])
 {
         struct writer *writer = &ledger->writer;
+        bool has_news;
 
         pthread_mutex_lock(&writer->lock);
-        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "%s",
-                       atomic_load(&writer->healthy) ? "" : writer->message);
+        has_news = writer->has_news;
+        writer->has_news = false;
+        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "%s", writer->message);
         pthread_mutex_unlock(&writer->lock);
+        return has_news;
 }
 
 unsigned ledger_sqlite_n_refused(const struct ledger_sqlite *ledger)

@@ -68,8 +68,11 @@ int ledger_sqlite_fd(const struct ledger_sqlite *ledger);
 int ledger_sqlite_dispatch(struct ledger_sqlite *ledger);
 
 bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger);
-/* Why it is not healthy, one line; "" when it is. */
-void ledger_sqlite_trouble(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE]);
+/*
+ * Has anything changed since the last call? True: message is why it cannot be written, one line, or "" when it can
+ * again. After each change there is something to dispatch. What takes a moment only is not told.
+ */
+bool ledger_sqlite_news(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE]);
 /* Changes that SQLite refused for what they are (a bug of ours). Each was left out; its caller was told. */
 unsigned ledger_sqlite_n_refused(const struct ledger_sqlite *ledger);
 unsigned ledger_sqlite_n_commits(const struct ledger_sqlite *ledger);

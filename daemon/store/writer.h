@@ -50,10 +50,12 @@ struct writer {
         uint64_t hold_until;   /* what can wait is held back until then; 0: none noticed yet */
         uint64_t prune_before; /* real time; 0: nothing to forget */
         int64_t last_grant;    /* of those that left no trace */
-        char message[LEDGER_MESSAGE_SIZE];
+        bool has_news;         /* message has not been fetched yet */
+        char message[LEDGER_MESSAGE_SIZE]; /* why it cannot write; "": it can */
 
         struct item_list backlog; /* the thread's own, from here to stop_by */
         uint64_t retry_at, pause_usec;
+        uint64_t failing_since; /* monotonic; 0: not failing */
         uint64_t stop_by;
 
         int fd;

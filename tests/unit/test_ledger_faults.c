@@ -100,7 +100,7 @@ static void a_parked_lock_is_an_error_by_the_deadline_and_no_more(void **state)
         assert_int_equal(f->n_failed, 1);
         assert_in_range(monotonic_msec() - start, 1900, 4000);
         assert_false(f->seam->ops->healthy(f->seam));
-        ledger_sqlite_trouble(f->ledger, message);
+        assert_true(ledger_sqlite_news(f->ledger, message));
         assert_non_null(strstr(message, "locked"));
 
         let_go(db);
@@ -108,8 +108,9 @@ static void a_parked_lock_is_an_error_by_the_deadline_and_no_more(void **state)
         wait_for_done(f, 2);
         assert_int_equal(f->n_failed, 1);
         assert_true(f->seam->ops->healthy(f->seam));
-        ledger_sqlite_trouble(f->ledger, message);
+        assert_true(ledger_sqlite_news(f->ledger, message));
         assert_string_equal(message, "");
+        assert_false(ledger_sqlite_news(f->ledger, message));
         /* What must be written has been; what was answered with an error has not, and never will be. */
         assert_int_equal(query_file(f, "SELECT count(*) FROM event WHERE event = 'lease_ended'"), 1);
         assert_int_equal(query_file(f, "SELECT sum(grant) FROM slot"), 3);
@@ -274,7 +275,7 @@ static void wait_for_doubt(struct fixture *f)
                 ;
         assert_true(ledger_sqlite_is_doubtful(f->ledger));
         assert_false(f->seam->ops->healthy(f->seam));
-        ledger_sqlite_trouble(f->ledger, message);
+        assert_true(ledger_sqlite_news(f->ledger, message));
         assert_non_null(strstr(message, "in doubt"));
         assert_int_equal(ledger_sqlite_dispatch(f->ledger), -EIO);
 }
