@@ -50,7 +50,7 @@ static bool reserve(struct buffer *buffer, size_t more)
 
 static void put(struct buffer *buffer, const char *text, size_t length)
 {
-        if (!reserve(buffer, length))
+        if (!length || !reserve(buffer, length))
                 return;
         memcpy(buffer->text + buffer->length, text, length);
         buffer->length += length;

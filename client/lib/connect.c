@@ -29,17 +29,20 @@ int64_t clock_ms(void)
 /* Returns 0 or a positive errno; *ret_in_socket_call: which call said so. */
 static int connect_once(const struct sockaddr_un *address, int *ret_fd, bool *ret_in_socket_call)
 {
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r;
 
         *ret_in_socket_call = fd < 0;
         if (fd < 0)
                 return errno;
-        while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-                if (errno != EINTR)
-                        return errno;
-        *ret_fd = fd;
-        fd = -1;
-        return 0;
+        do
+                r = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? errno : 0;
+        while (r == EINTR);
+        if (r)
+                (void)close(fd);
+        else
+                *ret_fd = fd;
+        return r;
 }
 
 /* A full backlog is the one failure that passes by itself: a non-blocking connect gets EAGAIN at once. */

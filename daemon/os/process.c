@@ -70,7 +70,7 @@ int process_read_stat(pid_t pid, struct process_stat *ret)
 
 int process_read_boot_id(char ret[37])
 {
-        char text[64];
+        char text[64] = "";
         int r = read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text));
 
         if (r)

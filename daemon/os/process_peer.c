@@ -86,7 +86,7 @@ int process_of_peer(int fd, uid_t *ret_uid, struct process_id *ret)
         _cleanup_close_ int pidfd = -1;
         struct process_id process = {};
         struct ucred peer;
-        bool sure;
+        bool sure = false;
         int r;
 
         r = peer_credentials(fd, &peer);

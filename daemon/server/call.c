@@ -33,11 +33,6 @@ const struct peer *call_peer(const struct call *call)
         return &connection_of(call)->peer;
 }
 
-struct server *call_server(const struct call *call)
-{
-        return connection_of(call)->server;
-}
-
 bool call_is_operator(const struct call *call)
 {
         const struct connection *c = connection_of(call);

@@ -47,7 +47,6 @@ uint64_t call_connection(const struct call *call);
 const struct peer *call_peer(const struct call *call);
 /* Root, the daemon's own user, or a member of the operators' group. */
 bool call_is_operator(const struct call *call);
-struct server *call_server(const struct call *call);
 
 /* The call in work of a connection, if it is of that method; else NULL. */
 struct call *call_find(struct server *server, uint64_t connection, method_fn *method);

@@ -40,7 +40,8 @@ static bool has_left(const struct lease_member *member)
         return !member->connection && member->gone;
 }
 
-bool lease_member_may_be_anywhere(const struct lease_member *member)
+/* Closed, and no process to ask about. */
+static bool may_be_anywhere(const struct lease_member *member)
 {
         return !member->connection && !member->gone && !member->watch;
 }
@@ -55,7 +56,7 @@ bool lease_controller_is_taken(const struct lease_record *record, const struct p
                         continue;
                 if (lease_same_process(&member->peer.process, &peer->process))
                         continue;
-                if (lease_member_may_be_anywhere(member) && same_peer(&member->peer, peer))
+                if (may_be_anywhere(member) && same_peer(&member->peer, peer))
                         continue;
                 return true;
         }

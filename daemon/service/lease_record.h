@@ -186,8 +186,6 @@ void lease_member_write(struct lease_record *record, const struct lease_member *
 struct lease_member *lease_member_of(struct lease_record *record, uint64_t connection);
 void lease_member_watch(struct lease_record *record, struct lease_member *member);
 void lease_member_close(struct lease_record *record, struct lease_member *member);
-bool lease_member_may_be_anywhere(
-        const struct lease_member *member); /* closed, and no process to ask about */
 void lease_members_unwatch(struct lease_record *record);
 void lease_settle(struct lease_record *record); /* ends it if everything says so */
 

@@ -8,6 +8,7 @@
 
 #include "service/slot_record.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define CHANGE_DELAY_USEC (100 * USEC_PER_MSEC)
@@ -90,6 +91,7 @@ void slot_on_notices(void *owner)
         while ((record = TAILQ_FIRST(&slots->notices))) {
                 enum slot_notice notice = record->notice;
 
+                assert(notice != SLOT_TELL_NOTHING);
                 slot_untell(record);
                 tell[notice](record);
         }
