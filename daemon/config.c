@@ -35,8 +35,8 @@ static void complain(struct source *source, const char *message)
 
 /* ---- lines, before inih sees them ---- */
 
-/* inih reads on where it does not understand, and takes what it should not; so each line is looked at first.
- */
+/* inih reads on where it does not understand, and takes what it should not;
+ * so each line is looked at first. */
 static const char *find_fault(const char *line, size_t length)
 {
         size_t blanks = strspn(line, " \t\r");

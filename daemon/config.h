@@ -5,8 +5,8 @@
  * The configuration: one table of options (config_options.c) gives the names, the defaults, the checks and
  * berthd --help-config; the file reader (config.c) gives every error its file and line.
  *
- *      /etc/berth/berth.conf, then conf.d/ *.conf beside it in order of name; a later file overrides an
- * earlier one user instance: $XDG_CONFIG_HOME/berth/berth.conf
+ *      /etc/berth/berth.conf, then conf.d/ *.conf beside it in order of name; a later file wins
+ *      user instance: $XDG_CONFIG_HOME/berth/berth.conf in place of the first
  */
 
 #include "core/settings.h"

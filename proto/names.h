@@ -51,8 +51,8 @@ bool names_suggest_namespace(const char *text, char ret[NAMES_NAMESPACE_MAX + 1]
 
 /* A time above NAMES_EPOCH_MAX (November 5138) is written as that. */
 void names_make_token(const struct berth_token *token, char ret[NAMES_NAMESPACE_MAX + 1]);
-/* False: a namespace without a token's shape. Leading zeros are refused, so that each token has one spelling.
- */
+/* False: a namespace without a token's shape.
+ * Leading zeros are refused, so that each token has one spelling. */
 bool names_parse_token(const char *namespace, struct berth_token *ret);
 
 /* Suffix may be NULL. False: a part breaks its rule, or the whole is longer than 63 bytes; see message. */

@@ -64,8 +64,8 @@ static bool have_children(void)
         return waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
-/* Parent and state of a process from /proc/PID/stat: "PID (any name, also with parentheses) STATE PPID ..."
- */
+/* Parent and state of a process from /proc/PID/stat:
+ * "PID (any name, also with parentheses) STATE PPID ..." */
 static bool is_living_child(const char *pid)
 {
         char path[64], text[512], state;

@@ -102,8 +102,8 @@ int connect_socket(const char *path, int wait_ms, char ret_path[BERTH_SOCKET_PAT
                         return fd;
         }
         fd = connect_one(BERTH_SYSTEM_SOCKET, deadline_ms, ret_path, &of_system);
-        /* Of two failures the telling one: a socket that is there and does not work explains more than none.
-         */
+        /* Of two failures the telling one: a socket that is there and does not
+         * work explains more than none. */
         if (fd < 0 && error)
                 *error = strcmp(of_system.code, "NoDaemon") || !strcmp(of_user.code, "NoDaemon") ? of_system
                                                                                                  : of_user;

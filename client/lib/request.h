@@ -9,8 +9,8 @@
 void request_copy(void *to, size_t to_size, const void *from, size_t from_size);
 /* text NULL: "" */
 void request_set(char *to, size_t size, const char *text);
-/* Free text, fit for the wire: control bytes and broken UTF-8 become '?', and it is cut between characters.
- */
+/* Free text, fit for the wire: control bytes and broken UTF-8 become '?',
+ * and it is cut between characters. */
 void request_set_text(char *to, size_t size, const char *text);
 /* NULL for "", so that json_add_string() adds nothing */
 const char *request_given(const char *text);

@@ -190,8 +190,8 @@ bool slot_queue_next(struct slot_queue *queue, struct slot_entry *ret)
         struct entry *entry;
         unsigned slot = 0;
 
-        /* Counted, not only looked for: after shrinking, a surplus holder has a number beyond the last slot.
-         */
+        /* Counted, not only looked for: after shrinking,
+         * a surplus holder has a number beyond the last slot. */
         if (queue->n_held >= queue->n_slots)
                 return false;
         entry = take_next(queue);
@@ -246,8 +246,8 @@ static unsigned least(unsigned a, unsigned b)
         return a < b ? a : b;
 }
 
-/* The k-th of its own line is served in the k-th turn of the round, so behind k turns of the lines before it.
- */
+/* The k-th of its own line is served in the k-th turn of the round,
+ * so behind k turns of the lines before it. */
 static unsigned served_before(const struct slot_queue *queue, const struct line *own, unsigned depth)
 {
         const struct line *line;

@@ -13,8 +13,8 @@
 
 struct event_base;
 
-/* -errno if the boot id cannot be read (ProcSubset=pid in the unit): without it no process has an identity.
- */
+/* -errno if the boot id cannot be read (ProcSubset=pid in the unit):
+ * without it no process has an identity. */
 int env_linux_new(struct event_base *base, struct env **ret);
 /* Every timer and watch must have been freed by its owner. NULL is allowed. */
 struct env *env_linux_free(struct env *env);

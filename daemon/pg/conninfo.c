@@ -58,8 +58,8 @@ static char *list_at(const char *list, unsigned index)
         return copy;
 }
 
-/* hostaddr counts before host, as in libpq. 1 where the lists do not fit: libpq says so better than we could.
- */
+/* hostaddr counts before host, as in libpq. 1 where the lists do not fit:
+ * libpq says so better than we could. */
 static unsigned count_hosts(const PQconninfoOption *options)
 {
         unsigned n_hosts = list_length(option_value(options, "host"));

@@ -27,7 +27,7 @@ struct question {
 
 const struct question *question_of(enum pg_question question);
 
-/* The message with its parameters in it, to be freed. NULL: a parameter is missing, or is no text in UTF-8.
- */
+/* The message with its parameters in it, to be freed. NULL:
+ * a parameter is missing, or is no text in UTF-8. */
 char *question_compose(PGconn *connection, enum pg_question question,
                        const char *const parameters[PG_PARAMETERS_MAX]);

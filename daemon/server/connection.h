@@ -4,8 +4,8 @@
 /*
  * One client: frames in, replies out, one call in work at a time, answered in order.
  *
- *      OPEN ──▶ LEAVING ──▶ DEAD      leaving: a last reply is on its way out, nothing is read as a call any
- * more └────────────────────▲       dead: freed when the loop's turn ends
+ *      OPEN ──▶ LEAVING ──▶ DEAD      leaving: a last reply is on its way out, nothing is taken for a call
+ *        └────────────────────▲       dead: freed when the loop's turn ends
  *
  * It is always read, also while its call waits: libevent reports no hang-up of a socket it does not read, and
  * a client that died in a queue would keep its place. What cannot be dispatched yet is kept, up to

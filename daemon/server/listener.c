@@ -93,8 +93,8 @@ static int bind_and_listen(struct listener *listener, const struct sockaddr_un *
         if (listener->fd < 0)
                 return fail(ret_message, -errno, "cannot make the socket", listener->path,
                             "see the system's limits");
-        /* Before it exists nobody can connect to it, after it exists its mode is right: no chmod in between.
-         */
+        /* Before it exists nobody can connect to it, after it exists its mode is right:
+         * no chmod in between. */
         mask = umask(only_us ? 0177 : 0117);
         r = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
         (void)umask(mask);

@@ -48,8 +48,8 @@ unsigned databases_n_clusters(const struct databases *databases);               
 /* Asks every database that is not known to answer, side by side. At start, and by whoever needs one. */
 void databases_identify(struct databases *databases);
 
-/* What somebody's connection has learnt, for all who look: an answer to PG_IDENTIFY, or why there was none.
- */
+/* What somebody's connection has learnt, for all who look:
+ * an answer to PG_IDENTIFY, or why there was none. */
 void databases_heard(struct databases *databases, unsigned id, const struct pg_answer *answer);
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The drop of one schema; see drop.h for the machine. Each step asks when it is entered and takes its answer.
- */
+/* The drop of one schema; see drop.h for the machine.
+ * Each step asks when it is entered and takes its answer. */
 #include "service/drop.h"
 
 #include "util/alloc.h"

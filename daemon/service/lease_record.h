@@ -178,8 +178,8 @@ int lease_grant_again(struct lease_record *record, const struct lease_request *r
 /* lease_members.c */
 bool lease_same_process(const struct process_id *a, const struct process_id *b);
 bool lease_controller_is_taken(const struct lease_record *record, const struct peer *peer);
-/* A connection carries the lease from now on; a member of the same process that has closed comes back in it.
- */
+/* A connection carries the lease from now on;
+ * a member of the same process that has closed comes back in it. */
 struct lease_member *lease_member_join(struct lease_record *record, const struct lease_request *request);
 struct lease_member *lease_member_add(struct lease_record *record);
 void lease_member_write(struct lease_record *record, const struct lease_member *member); /* into the ledger */

@@ -140,8 +140,8 @@ static void restore(struct slot_record *record, struct slot_cluster *cluster)
                 n_needed = (unsigned)slot + 1;
         if (n_needed > n_slots)
                 slot_queue_resize(cluster->queue, n_needed);
-        /* Taken: two names of one server had been two clusters before. Any number does, as long as it counts.
-         */
+        /* Taken: two names of one server had been two clusters before.
+         * Any number does, as long as it counts. */
         for (unsigned i = 0;
              !slot_queue_restore(cluster->queue, record->use.id, (uint64_t)record->use.lease, slot); i++) {
                 slot = (int)i;

@@ -81,6 +81,6 @@ bool sweeper_busy(const struct sweeper *sweeper);
 uint64_t sweeper_running_since(const struct sweeper *sweeper);          /* real time; 0: none */
 const struct sweep_result *sweeper_last(const struct sweeper *sweeper); /* NULL: none yet in this life */
 
-/* The contract's JSON (product section 7): one object on the wire, in the ledger and in berth sweep --json.
- */
+/* The contract's JSON (product section 7):
+ * one object on the wire, in the ledger and in berth sweep --json. */
 struct cJSON *sweep_result_json(const struct sweep_result *result);

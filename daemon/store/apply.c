@@ -12,8 +12,8 @@
 #define STATEMENTS_MAX 2
 #define PARAMETERS_MAX 16
 
-/* Writes what a person should read in "event" into text, and returns it, or another text, or NULL for none.
- */
+/* Writes what a person should read in "event" into text, and returns it, or another text,
+ * or NULL for none. */
 typedef const char *summary_fn(const struct ledger_change *change, char text[SUMMARY_SIZE]);
 
 struct rule {

@@ -101,7 +101,7 @@ void history_tell(const struct history *history, ledger_history_fn *each, void *
         const struct history_row *row;
 
         if (!error)
-                STAILQ_FOREACH(row, &history->rows, link)
-        each(owner, ticket, &row->event, 0);
+                STAILQ_FOREACH (row, &history->rows, link)
+                        each(owner, ticket, &row->event, 0);
         each(owner, ticket, NULL, error);
 }

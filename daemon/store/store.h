@@ -8,8 +8,7 @@
  *
  *      store_open_memory(&store);
  *      store_begin(store); ledger_apply(store, change); ... store_commit(store);
- *      store_restart(store); ledger_load_from(store, each, owner, &next);      a crash: only what was
- * committed
+ *      store_restart(store); ledger_load_from(store, each, owner, &next);      a crash: what was committed
  *
  * Numbers of grants are saved with a reserve, because a slot granted and freed at once never reaches the
  * disk.
@@ -19,8 +18,8 @@
 #include "store/sqlite.h"
 #include "util/cleanup.h"
 
-/* Outcomes of begin, apply and commit. After one of the first three: store_rollback, and nothing was written.
- */
+/* Outcomes of begin, apply and commit. After one of the first three:
+ * store_rollback, and nothing was written. */
 enum {
         STORE_E_BUSY = 1, /* another program holds the write lock */
         STORE_E_AGAIN,    /* disk full, I/O error in a statement, ...: may go well later */
@@ -62,6 +61,6 @@ void store_note_grant(struct store *store, int64_t grant);
 bool store_needs_reserve(const struct store *store, int64_t grant);
 /* Gives back the reserve before a clean stop. */
 int store_settle(struct store *store);
-/* 0, or STORE_E_DOUBTFUL. Moves what it can of the WAL into the file; readers and full disks only put it off.
- */
+/* 0, or STORE_E_DOUBTFUL. Moves what it can of the WAL into the file;
+ * readers and full disks only put it off. */
 int store_checkpoint(struct store *store);

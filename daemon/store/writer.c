@@ -233,9 +233,9 @@ static bool cancel_grant(struct writer *writer, int64_t grant)
         struct item *item;
 
         pthread_mutex_lock(&writer->lock);
-        TAILQ_FOREACH_REVERSE(item, &writer->grants, item_list, grant_link)
-        if (item->change.grant == grant)
-                break;
+        TAILQ_FOREACH_REVERSE (item, &writer->grants, item_list, grant_link)
+                if (item->change.grant == grant)
+                        break;
         if (item) {
                 TAILQ_REMOVE(&writer->grants, item, grant_link);
                 TAILQ_REMOVE(&writer->incoming, item, link);

@@ -6,7 +6,7 @@
  *
  *      incoming ──take──▶ backlog ──COMMIT──▶ done ──dispatch──▶ callback
  *      (shared)           (the thread's)  └─ failed: what has a callback goes to done with an error, at once
- * or after the deadline; the rest stays, in its order
+ *                                            or after the deadline; the rest stays, in its order
  *
  * The thread sleeps until there is something to do; then it takes all there is.
  */
@@ -46,11 +46,11 @@ struct writer {
         struct item_list incoming, grants, done;
         bool urgent; /* something that cannot wait is incoming */
         bool stopping;
-        uint64_t sleeps_until; /* monotonic; 0: works, UINT64_MAX: until it is woken */
-        uint64_t hold_until;   /* what can wait is held back until then; 0: none noticed yet */
-        uint64_t prune_before; /* real time; 0: nothing to forget */
-        int64_t last_grant;    /* of those that left no trace */
-        bool has_news;         /* message has not been fetched yet */
+        uint64_t sleeps_until;             /* monotonic; 0: works, UINT64_MAX: until it is woken */
+        uint64_t hold_until;               /* what can wait is held back until then; 0: none noticed yet */
+        uint64_t prune_before;             /* real time; 0: nothing to forget */
+        int64_t last_grant;                /* of those that left no trace */
+        bool has_news;                     /* ledger_sqlite_news has not told the message yet */
         char message[LEDGER_MESSAGE_SIZE]; /* why it cannot write; "": it can */
 
         struct item_list backlog; /* the thread's own, from here to stop_by */

@@ -17,8 +17,8 @@ void log_set_level(enum log_level most)
         log_most = most;
 }
 
-/* Bytes of UTF-8 stay; C0 and DEL, with which a text could begin a second line or paint the terminal, do not.
- */
+/* Bytes of UTF-8 stay; C0 and DEL, with which a text could begin a second line or
+ * paint the terminal, do not. */
 static void replace_control_bytes(char *text, size_t n)
 {
         for (size_t i = 0; i < n; i++)
