@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from harness import BERTH, until
+from somebody import BECOME, copy_of_berth
 
 
 def start(daemon, *words, **more):
@@ -137,8 +138,9 @@ def test_another_users_lease_is_not_ours_to_end(daemon):
     held, namespace = hold(daemon)
     os.chmod(daemon.directory, 0o755)
     os.chmod(daemon.socket, 0o666)
-    done = subprocess.run(["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups", BERTH, "revoke", namespace],
-                          env=daemon.environment(), capture_output=True, text=True)
+    berth, environment = copy_of_berth(BERTH, daemon.directory / "bin")
+    done = subprocess.run([*BECOME, berth, "revoke", namespace], env=daemon.environment(**environment),
+                          capture_output=True, text=True)
     assert done.returncode == 77 and "berth: not permitted" in done.stderr
     let_go(held)
 

@@ -18,7 +18,8 @@ if [ ! -x "$dir/varlinkctl" ]; then
         mkdir -p "$dir.new/lists/partial" "$dir.new/deb"
         cd "$dir.new/deb"
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror forky main" >../sources.list
-        apt="apt-get -qq -o Dir::Etc::SourceList=$dir.new/sources.list -o Dir::Etc::SourceParts=-
+        # A stored copy of the mirror may be past its date; the signatures are checked all the same.
+        apt="apt-get -qq -o Acquire::Check-Valid-Until=false -o Dir::Etc::SourceList=$dir.new/sources.list -o Dir::Etc::SourceParts=-
                 -o Dir::State::Lists=$dir.new/lists -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
         [ "$(id -u)" != 0 ] || apt="$apt -o APT::Sandbox::User=root"
         # shellcheck disable=SC2086 # words
