@@ -71,6 +71,17 @@ static inline uint64_t env_boottime(struct env *env)
         return env->ops->boottime(env);
 }
 
+/*
+ * For how long the machine has been suspended, all in all. In this order: a boottime read first could be less than
+ * the monotonic time read after it, and the difference a suspend of centuries.
+ */
+static inline uint64_t env_suspended(struct env *env)
+{
+        uint64_t awake = env->ops->monotonic(env);
+
+        return env->ops->boottime(env) - awake;
+}
+
 static inline uint64_t env_realtime(struct env *env)
 {
         return env->ops->realtime(env);

@@ -298,7 +298,7 @@ static void tick(void *owner)
 {
         struct census *census = owner;
         uint64_t now = env_boottime(census->env);
-        uint64_t suspended = now - census->env->ops->monotonic(census->env);
+        uint64_t suspended = env_suspended(census->env);
 
         if (now - census->last_tick > TICK_USEC + STALL_USEC)
                 live_report_failed(census->report, "the daemon was held up meanwhile");
@@ -331,7 +331,7 @@ void census_take(struct census *census, const char *unsettled)
                 live_report_failed(census->report, unsettled);
         census->looking = false;
         census->last_tick = env_boottime(census->env);
-        census->suspended = census->last_tick - census->env->ops->monotonic(census->env);
+        census->suspended = env_suspended(census->env);
         census->n_running = 0;
         for (unsigned i = 0; i < census->n_targets; i++) {
                 forget_doubt(census, &census->targets[i]);

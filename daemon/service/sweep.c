@@ -88,7 +88,7 @@ static char *unsettled(struct sweeper *sweeper)
 {
         const struct drop_tools *tools = &sweeper->tools;
         uint64_t now = boottime(sweeper);
-        uint64_t suspended = now - tools->env->ops->monotonic(tools->env);
+        uint64_t suspended = env_suspended(tools->env);
 
         if (suspended > sweeper->suspended + SUSPEND_USEC)
                 sweeper->grace_until = now + tools->settings->start_grace;
@@ -438,7 +438,7 @@ struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledge
                                     .owner = owner,
                                     .timer = env->ops->timer_new(env, on_timer, sweeper),
                                     .grace_until = env_boottime(env) + settings->start_grace,
-                                    .suspended = env_boottime(env) - env->ops->monotonic(env),
+                                    .suspended = env_suspended(env),
                                     .next_id = 1};
         return sweeper;
 }

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#define USEC_A_DAY (24 * 3600 * 1000000ULL)
+
 struct fixture {
         struct event_base *base;
         struct env *env;
@@ -121,6 +123,16 @@ static void a_timer_armed_again_is_armed_anew(void **state)
         f->env->ops->timer_disarm(f->timer);
         event_base_dispatch(f->base);
         assert_int_equal(f->fired, 1);
+}
+
+/* The clocks move between two looks at them: what is read first must be the smaller one. */
+static void a_machine_that_did_not_sleep_was_never_suspended(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t before = env_suspended(f->env);
+
+        for (int i = 0; i < 100000; i++)
+                assert_true(env_suspended(f->env) < before + USEC_A_DAY);
 }
 
 static void chance_and_clocks_answer(void **state)
@@ -291,6 +303,7 @@ static void a_process_started_by_now_but_not_an_hour_ago(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                TEST(a_machine_that_did_not_sleep_was_never_suspended),
                 TEST(a_timer_fires_once_and_not_from_inside_the_call),
                 TEST(a_timer_armed_again_is_armed_anew),
                 TEST(chance_and_clocks_answer),
