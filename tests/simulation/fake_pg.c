@@ -244,7 +244,9 @@ static bool befall(struct pg_connection *connection)
                 plan_reply(connection, lost("server closed the connection unexpectedly"));
                 return true;
         }
-        if (fault == FAULT_NONE && !sim->calm && chance_one_in(&sim->chance, 150))
+        /* Most is at stake where an answer to COMMIT is lost. */
+        if (fault == FAULT_NONE && !sim->calm &&
+            chance_one_in(&sim->chance, connection->question == PG_COMMIT ? 12 : 150))
                 fault = chance_one_in(&sim->chance, 3) ? FAULT_BLACK_HOLE : FAULT_CUT;
         else if (fault == FAULT_CUT && chance_one_in(&sim->chance, 3))
                 fault = FAULT_NONE;

@@ -116,6 +116,7 @@ static void list_sessions(struct pg_connection *connection, struct rows *rows)
         }
         rows->answer.n_columns = 3;
         connection->looked_at = 0;
+        connection->looked_in_transaction_at = sim->clock.now;
         if (connection->fault != FAULT_STANDBY && connection->fault != FAULT_POOLER &&
             !connection->is_dropping && sim->clock.now - cluster->started >= sim->settings.start_grace)
                 connection->looked_at = sim->clock.now;
@@ -227,13 +228,14 @@ static bool drop(struct pg_connection *connection, struct rows *rows)
         if (server_drop(&sim->server, connection->backend) == SERVER_BLOCKED)
                 return wait_on(connection, rows);
         if (connection->answered) /* else it can only be rolled back */
-                oracle_on_drop(sim, connection->backend->schema);
+                oracle_on_drop(sim, connection->backend->schema, connection->looked_in_transaction_at);
         return true;
 }
 
 static void begin(struct pg_connection *connection)
 {
         connection->backend->in_transaction = true;
+        connection->looked_in_transaction_at = 0;
         connection->lock_timeout = strtoull(connection->parameters[0], NULL, 10) * MSEC;
         connection->statement_timeout = strtoull(connection->parameters[1], NULL, 10) * MSEC;
 }

@@ -27,8 +27,9 @@ struct pg_connection {
         bool is_mute; /* the answer will not arrive */
         bool is_lost;
         uint64_t lock_timeout, lock_deadline, statement_timeout, statement_deadline;
-        uint64_t looked_at;          /* of the sessions in the answer under way */
-        struct rows *rows;           /* of the reply under way */
+        uint64_t looked_in_transaction_at; /* 0: not since BEGIN */
+        uint64_t looked_at;                /* of the sessions in the answer under way */
+        struct rows *rows;                 /* of the reply under way */
         struct clock_event *arrival; /* at the server: the question, another try for a lock, or the hang-up */
         struct clock_event *reply, *timeout;
         bool is_dropping;                /* between BEGIN and its end */

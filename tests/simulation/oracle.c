@@ -44,17 +44,6 @@ static const struct stray *live_stray(const struct sim *sim, const char *namespa
         return NULL;
 }
 
-/* Its token says that it began after its process: nothing protects it while it holds no session. */
-static bool has_excused_stray(const struct sim *sim, const char *namespace)
-{
-        const struct stray *stray;
-
-        TAILQ_FOREACH (stray, &sim->strays, link)
-                if (stray->is_excused && !strcmp(stray->namespace, namespace))
-                        return true;
-        return false;
-}
-
 static bool had_lease(struct sim *sim, const char *namespace)
 {
         const struct run *run;
@@ -103,7 +92,27 @@ static void check_census(struct sim *sim, const struct server_schema *schema)
         }
 }
 
-void oracle_on_drop(struct sim *sim, const struct server_schema *schema)
+/* Of the cluster by the look in the drop's transaction, of the others by the census. */
+static void check_sessions(struct sim *sim, const struct server_schema *schema, uint64_t looked_at)
+{
+        const struct server_cluster *cluster = schema->database->cluster;
+
+        if (!looked_at)
+                oracle_fail(sim, "%s is dropped, and its transaction did not look at the sessions",
+                            schema->name);
+        if (server_has_session(cluster, schema->namespace, looked_at))
+                oracle_fail(sim, "%s is dropped, and a session of it is connected", schema->name);
+        for (unsigned i = 0; i < sim->server.n_endpoints; i++) {
+                const struct endpoint *endpoint = &sim->server.endpoints[i];
+
+                if (endpoint->database->cluster != cluster &&
+                    server_has_session(endpoint->database->cluster, schema->namespace, endpoint->looked_at))
+                        oracle_fail(sim, "%s is dropped, and a session of it is connected to %s",
+                                    schema->name, endpoint->database->cluster->address);
+        }
+}
+
+void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_t looked_at)
 {
         uint64_t now = sim->clock.now;
         const struct kept *kept = sim_kept(sim, schema->namespace);
@@ -111,8 +120,7 @@ void oracle_on_drop(struct sim *sim, const struct server_schema *schema)
         sim_say(sim, "DROP SCHEMA %s, oid %u", schema->name, schema->oid);
         check_users(sim, schema, "dropped");
         check_census(sim, schema);
-        if (server_has_session(&sim->server, schema->namespace) && !has_excused_stray(sim, schema->namespace))
-                oracle_fail(sim, "%s is dropped, and a session of it is connected", schema->name);
+        check_sessions(sim, schema, looked_at);
         if (!is_ours(sim, schema))
                 oracle_fail(sim, "%s is dropped, and is none of ours", schema->name);
         if (schema->has_dependents)

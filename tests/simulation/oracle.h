@@ -22,8 +22,8 @@ struct sweep_result;
 void oracle_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster); /* of the daemon's transaction */
-void oracle_on_drop(struct sim *sim,
-                    const struct server_schema *schema); /* DROP SCHEMA has been carried out */
+/* DROP SCHEMA has been carried out. looked_at: when its transaction asked for the sessions; 0: it did not. */
+void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_t looked_at);
 void oracle_on_gone(struct sim *sim, const struct server_schema *schema); /* and committed */
 void oracle_on_granted(struct sim *sim, const struct run *run, const char *namespace, int64_t lease);
 void oracle_on_slot(struct sim *sim,

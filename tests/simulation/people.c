@@ -159,6 +159,19 @@ static void revoke(struct sim *sim)
         run_on_revoked(sim, run->namespace);
 }
 
+/* Somebody looks into what an old run has left, under its name. A DROP that is on its way already is not held
+ * up by that. */
+static void revisit(struct sim *sim)
+{
+        const struct server_schema *schema = some_schema(sim);
+        char name[NAMES_MAX + 1];
+
+        if (!schema || !names_make_application_name(schema->namespace, "gw0", NULL, name, NULL))
+                return;
+        session_abandon(session_open(sim, some_endpoint(sim)->database, name),
+                        between(sim, 100 * MSEC, 20 * SEC));
+}
+
 /* Somebody drops and makes it anew: the same name, another schema. */
 static void make_anew(struct sim *sim)
 {
@@ -204,7 +217,7 @@ static const struct {
 } happenings[] = {
         {40, run_start},  {8, stray_start},    {10, break_endpoint}, {2, restart_server}, {3, fill_disk},
         {3, kill_daemon}, {2, hold_up_daemon}, {1, suspend},         {1, step_clock},     {8, sweep},
-        {2, keep},        {2, revoke},         {4, make_anew},       {4, lock},
+        {2, keep},        {2, revoke},         {4, make_anew},       {4, lock},           {4, revisit},
 };
 
 static void happen(void *owner, uint64_t argument)

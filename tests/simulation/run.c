@@ -658,8 +658,8 @@ void run_on_slot_released(struct link *link)
 }
 
 /*
- * Two replies do not wait for the disk: that of a slot and that of Attach. What was granted a moment before a crash is
- * not known any more. With --strict that is no excuse.
+ * Two replies do not wait for the disk: that of a slot and that of Attach. What was granted a moment before a
+ * crash is not known any more. With --strict that is no excuse.
  */
 void run_on_killed(struct sim *sim)
 {

@@ -74,7 +74,7 @@ struct server_backend *server_connect(struct server *server, struct server_datab
 {
         struct server_backend *backend = NEW(struct server_backend);
 
-        (void)server;
+        backend->since = server->sim->clock.now;
         backend->pid = ++database->cluster->last_pid;
         backend->database = database;
         (void)snprintf(backend->application_name, sizeof(backend->application_name), "%s", application_name);
@@ -103,16 +103,16 @@ void server_restart(struct server *server, struct server_cluster *cluster)
         cluster->started = server->sim->clock.now;
 }
 
-bool server_has_session(const struct server *server, const char *namespace)
+bool server_has_session(const struct server_cluster *cluster, const char *namespace, uint64_t before)
 {
         struct berth_name name;
         const struct server_backend *backend;
 
-        for (unsigned i = 0; i < server->n_clusters; i++)
-                TAILQ_FOREACH (backend, &server->clusters[i].backends, link)
-                        if (names_parse_application_name(backend->application_name, &name) &&
-                            !strcmp(name.namespace, namespace))
-                                return true;
+        TAILQ_FOREACH (backend, &cluster->backends, link)
+                if (backend->since < before &&
+                    names_parse_application_name(backend->application_name, &name) &&
+                    !strcmp(name.namespace, namespace))
+                        return true;
         return false;
 }
 

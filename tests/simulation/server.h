@@ -39,6 +39,7 @@ struct server_schema {
 
 struct server_backend {
         int pid;
+        uint64_t since;
         struct server_database *database;
         char application_name[NAMES_MAX + 1];
         bool in_transaction, is_aborted;
@@ -118,5 +119,5 @@ enum server_result server_drop(struct server *server, struct server_backend *bac
 void server_commit(struct server *server, struct server_backend *backend);
 void server_rollback(struct server *server, struct server_backend *backend);
 
-/* Is a session of the namespace connected, anywhere? */
-bool server_has_session(const struct server *server, const char *namespace);
+/* Is a session of the namespace connected to the cluster that was there before this time? */
+bool server_has_session(const struct server_cluster *cluster, const char *namespace, uint64_t before);

@@ -3,10 +3,11 @@
  * simulate [--seed S] [--schedules N] [--verbose] [--all] [--strict]
  *
  * Runs N seeded schedules, seeds S, S + 1, ... The first violation ends it with status 1 and says how to see
- * it again; with --all it goes on and counts them. --strict: also what a crash takes with it of replies that do
- * not wait for the disk (Attach, AcquireSlot) is a violation.
+ * it again; with --all it goes on and counts them. --strict: also what a crash takes with it of replies that
+ * do not wait for the disk (Attach, AcquireSlot) is a violation.
  */
 #include "sim.h"
+#include "sqlite_memory.h"
 
 #include "util/log.h"
 
@@ -37,12 +38,9 @@ static void summarize(uint64_t n, const struct counts *c, double seconds)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                {"seed", required_argument, NULL, 's'},
-                {"schedules", required_argument, NULL, 'n'},
-                {"all", no_argument, NULL, 'a'},
-                {"strict", no_argument, NULL, 't'},
-                {"verbose", no_argument, NULL, 'v'},
-                {NULL, 0, NULL, 0},
+                {"seed", required_argument, NULL, 's'}, {"schedules", required_argument, NULL, 'n'},
+                {"all", no_argument, NULL, 'a'},        {"strict", no_argument, NULL, 't'},
+                {"verbose", no_argument, NULL, 'v'},    {NULL, 0, NULL, 0},
         };
         uint64_t seed = 1, n_schedules = 1000, n;
         struct counts counts = {0};
@@ -64,6 +62,7 @@ int main(int argc, char **argv)
                 else
                         return 64;
         }
+        sqlite_memory_use_libc();
         (void)setvbuf(stdout, NULL, _IOLBF, 0); /* whatever ends this process, what was said stays said */
         log_set_level(verbose ? LOG_LEVEL_DEBUG : (enum log_level)0);
         printf("base seed %llu\n", (unsigned long long)seed);

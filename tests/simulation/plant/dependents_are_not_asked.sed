@@ -1,0 +1,3 @@
+# service/drop.c
+# I9: CASCADE reaches into somebody else's schema.
+s/^        if (dependents)$/        if (false)/
