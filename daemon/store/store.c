@@ -12,8 +12,11 @@
 /* So many grants may come and go without a trace before one more number has to be saved. */
 #define GRANT_RESERVE ((int64_t)1 << 20)
 
-/* What a WAL that has been read to its end is cut back to. */
-#define WAL_SIZE_LIMIT "8388608"
+/*
+ * What a WAL that has been read to its end is cut back to: no less than a busy one has between two checkpoints
+ * (batch.c). One that must grow again costs every commit the file system's own writes: twice the time.
+ */
+#define WAL_SIZE_LIMIT "33554432"
 
 /* How long another program's lock is waited for while the daemon starts; later the writer paces itself. */
 #define OPEN_BUSY_MSEC 1500
