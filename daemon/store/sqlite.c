@@ -19,6 +19,8 @@ int sqlite_failed(struct sqlite *sqlite)
 
 int sqlite_open(struct sqlite *sqlite, const char *path, int flags)
 {
+        /* Its statistics of memory, which nobody reads, take a lock for each allocation. Too late is no harm. */
+        (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
         /* NOMUTEX: one thread at a time uses a connection; the writer sees to that. */
         if (sqlite3_open_v2(path, &sqlite->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL))
                 return sqlite_failed(sqlite);
