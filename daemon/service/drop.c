@@ -156,6 +156,15 @@ static bool has_backend(const struct pg_answer *answer, int pid)
         return false;
 }
 
+/* Through a pooler or on a standby our backend would not be shown, and be taken for gone. */
+static bool shows_backends(const struct pg_answer *identity)
+{
+        const char *in_recovery = pg_cell(identity, 0, PG_IDENTIFY_IN_RECOVERY);
+        const char *pid = pg_cell(identity, 0, PG_IDENTIFY_BACKEND_PID);
+
+        return in_recovery && *in_recovery == 'f' && pid && atoi(pid) == identity->backend_pid;
+}
+
 static void aftermath_answered(void *owner, const struct pg_answer *answer)
 {
         struct drop *drop = owner;
@@ -163,10 +172,12 @@ static void aftermath_answered(void *owner, const struct pg_answer *answer)
         const struct pg_ops *ops = drop->tools.pg->ops;
         uint64_t timeout = drop->tools.settings->connect_timeout;
 
-        if (answer->outcome != PG_OK ||
+        if (answer->outcome != PG_OK || (answer->question == PG_IDENTIFY && !shows_backends(answer)) ||
             (answer->question == PG_SESSIONS && has_backend(answer, drop->backend_pid))) {
                 aftermath_again(drop);
         } else if (answer->question == PG_CONNECT) {
+                ops->ask(drop->aftermath, PG_IDENTIFY, parameters, timeout);
+        } else if (answer->question == PG_IDENTIFY) {
                 ops->ask(drop->aftermath, PG_SESSIONS, parameters, timeout);
         } else if (answer->question == PG_SESSIONS) {
                 ops->ask(drop->aftermath, PG_LOOKUP, parameters, timeout);
