@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -76,6 +77,9 @@ class Postgres:
         other.host, other.port = where["host"], int(where["port"])
         return other
 
+    def promote(self):
+        self.sql("SELECT pg_promote()", "postgres")
+
     def conninfo(self, database, user="postgres", tcp=False):
         host = "127.0.0.1" if tcp else self.host
         return f"host={host} port={self.port} dbname={database} user={user}"
@@ -114,7 +118,8 @@ class Postgres:
 class Daemon:
     """berthd in the foreground, in a folder of its own."""
 
-    def __init__(self, databases, directory=None, start=True, **options):
+    def __init__(self, databases, directory=None, start=True, environment=None, **options):
+        self.own_environment = {**os.environ, **(environment or {})}
         self.directory = Path(directory or tempfile.mkdtemp(prefix="berth-d-"))
         self.socket = self.directory / "s"
         self.state = self.directory / "state"
@@ -139,7 +144,7 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [BERTHD, "--config", self.config, "--socket", self.socket, "--state-dir", self.state],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=self.own_environment,
             )
         try:
             until(self.answers, 30, "an answer of berthd")
@@ -346,6 +351,103 @@ class Proxy:
         finally:
             client.close()
             server.close()
+
+    def close(self):
+        self.listener.close()
+
+
+class MessageProxy:
+    """
+    Counts the messages of the server's answers, connection by connection, and does something to the one of that
+    number: closes (before it), tears (in the middle of it), resets, stalls, garbles or slows.
+    """
+
+    def __init__(self, upstream):
+        self.upstream = upstream
+        self.at, self.way = None, None
+        self.acted = 0
+        self.most = 0  # messages that one connection has had
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(64)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def conninfo(self, database):
+        return f"host=127.0.0.1 port={self.port} dbname={database} user=postgres sslmode=disable"
+
+    def set(self, at=None, way=None):
+        self.at, self.way, self.acted, self.most = at, way, 0, 0
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.upstream.port))
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._copy, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._answer, args=(client, server), daemon=True).start()
+
+    def _copy(self, client, server):
+        """What the client says goes through as it is."""
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _answer(self, client, server):
+        buffer, count = b"", 0
+        try:
+            while data := server.recv(65536):
+                buffer += data
+                whole = b""
+                while len(buffer) >= 5 and len(buffer) >= (size := 1 + int.from_bytes(buffer[1:5], "big")):
+                    message, buffer = buffer[:size], buffer[size:]
+                    if count == self.at:
+                        self.acted += 1
+                        client.sendall(whole)
+                        whole = b""
+                        if not self._act(client, message):
+                            return
+                    else:
+                        whole += message
+                    count += 1
+                    self.most = max(self.most, count)
+                client.sendall(whole)
+        except OSError:
+            pass
+        finally:
+            for end in (client, server):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                end.close()
+
+    def _act(self, client, message):
+        """True: the answer goes on."""
+        if self.way == "tear":
+            client.sendall(message[:len(message) // 2])
+        elif self.way == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        elif self.way == "stall":
+            while client.fileno() >= 0 and not select.select([client], [], [], 30)[0]:
+                pass  # until the daemon hangs up
+        elif self.way == "garble":
+            client.sendall(b"~" + message[1:])
+            return True
+        elif self.way == "slow":
+            for i in range(len(message)):
+                client.sendall(message[i:i + 1])
+                time.sleep(0.001)
+            return True
+        return False
 
     def close(self):
         self.listener.close()

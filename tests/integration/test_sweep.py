@@ -7,36 +7,7 @@ import time
 import pytest
 
 from harness import BlackHole, Postgres, Proxy
-
-OLD = "p999999t1700000000r"  # tokens of a process that is long gone
-
-
-def stale(databases, count=1, tables=1):
-    """Schemas of runs that nobody remembers, in every database."""
-    names = [f"test_{OLD}{i:08x}_gw0" for i in range(count)]
-    for database, server in databases.items():
-        for name in names:
-            server.make_schema(database, name, tables)
-    return names
-
-
-def verdicts(result):
-    """{(database, schema): what became of it}"""
-    found = {}
-    for database in result["databases"]:
-        for key in ("dropped", "would_drop", "unknown"):
-            found.update({(database["name"], schema): key for schema in database[key]})
-        found.update({(database["name"], kept["schema"]): kept["reason"] for kept in database["kept"]})
-        found.update({(database["name"], one["schema"]): one["sqlstate"] for one in database["failed"]})
-    return found
-
-
-def everywhere(databases, names, verdict):
-    return {(database, name): verdict for database in databases for name in names}
-
-
-def all_there(databases, names):
-    return all(set(names) <= set(server.schemas(database)) for database, server in databases.items())
+from sweeps import all_there, everywhere, stale, verdicts
 
 
 @pytest.fixture
