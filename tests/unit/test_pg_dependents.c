@@ -103,11 +103,12 @@ static unsigned rows_with_home(struct fixture *f, struct pg_connection *c, const
 
 static void inside_is_the_namespace_and_nothing_like_it(void **state)
 {
-        static const char *const inside[] = {"test_dead_gw1", "test_dead_gw0_audit", "test_dead_master"};
+        static const char *const inside[] = {"test_dead_gw1", "test_dead_gw0_audit", "test_dead_gw22"};
         static const char *const outside[] = {
-                "test_deadgw1",   "test_deader_gw1", "test_dea_gw1",    "testXdead_gw1",
-                "test_dead",      "test_dead_",      "test_dead_gw1 x", "test_dead_GW1",
-                "xtest_dead_gw1", "test_dead_gw1_",  "test_dead__gw1",  "TEST_dead_gw1",
+                "test_deadgw1",     "test_deader_gw1", "test_dea_gw1",       "testXdead_gw1",
+                "test_dead",        "test_dead_",      "test_dead_gw1 x",    "test_dead_GW1",
+                "xtest_dead_gw1",   "test_dead_gw1_",  "test_dead__gw1",     "TEST_dead_gw1",
+                "test_dead_master", "test_dead_gwx",   "test_dead_settings",
         };
         struct fixture *f = *state;
         struct pg_connection *c = open_ok(f, f->conninfo);
