@@ -218,7 +218,7 @@ struct outcome *method_release(struct call *call, struct services *services)
                 {NULL},
         };
 #undef FIELD
-        struct lease_release release = {.connection = call_connection(call), .peer = *call_peer(call)};
+        struct lease_release release = {.connection = call_connection(call)};
         uint64_t kept_until_usec = 0;
         struct cJSON *parameters;
         const char *missing;

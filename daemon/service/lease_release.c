@@ -52,30 +52,21 @@ static struct lease_record *find_to_release(struct leases *leases, const struct 
         return record && lease_is_granted(record) ? record : NULL;
 }
 
-/* What the releaser, or the process that acquired the lease, holds open itself keeps no lease alive. */
-static bool is_holders_own(const struct lease_record *record, const struct lease_member *member,
-                           const struct process_id *releaser)
-{
-        return member->id == record->acquirer ||
-               lease_same_process(&member->peer.process, &record->acquirer_process) ||
-               lease_same_process(&member->peer.process, releaser);
-}
-
-static void let_holder_go(struct lease_record *record, const struct lease_release *release)
+/*
+ * Whoever releases, and the connection that acquired, keep the lease alive no longer. Every other member does, also
+ * one of the same process: it has said that it carries the lease, and may be a thread that still works.
+ */
+static void let_holder_go(struct lease_record *record, uint64_t releaser)
 {
         struct leases *leases = record->leases;
-        const struct lease_member *caller = lease_member_of(record, release->connection);
-        struct process_id releaser = caller ? caller->peer.process : release->peer.process;
 
         for (unsigned i = 0; i < record->lease.n_members; i++) {
                 struct lease_member *member = &record->lease.members[i];
                 uint64_t connection = member->connection;
 
-                if (!connection)
+                if (!connection || (connection != releaser && member->id != record->acquirer))
                         continue;
-                if (connection != release->connection && !is_holders_own(record, member, &releaser))
-                        continue;
-                if (connection == release->connection) {
+                if (connection == releaser) {
                         lease_carrier_set(leases, connection, NULL);
                 } else {
                         lease_carrier_drop(leases, connection);
@@ -107,7 +98,7 @@ int leases_release(struct leases *leases, const struct lease_release *release, u
         }
         *ret_kept_until_usec = record->kept_until;
         record->lease.state = LEASE_RELEASING;
-        let_holder_go(record, release);
+        let_holder_go(record, release->connection);
         lease_tell_changed(record);
         lease_settle(record);
         return 0;

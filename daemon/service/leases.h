@@ -125,7 +125,6 @@ int leases_attach(struct leases *leases, const struct lease_request *request, co
 
 struct lease_release {
         uint64_t connection;   /* the caller's */
-        struct peer peer;      /* the caller: what else its process holds open is let go; pid 0: not known */
         const char *namespace; /* both NULL: the lease that this connection carries */
         const char *secret;
         int exit_status; /* -1: not told */

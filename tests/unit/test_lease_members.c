@@ -344,61 +344,40 @@ static void a_holder_that_hung_up_is_not_let_go(void **state)
         assert_non_null(story_take_end(story, lease.namespace));
 }
 
-static void what_the_releasing_process_holds_open_itself_is_let_go(void **state)
-{
-        struct story *story = *state;
-        struct peer peer = story_peer(story), child = story_peer(story);
-        struct telling lease;
-        struct lease_request holder = story_acquire(story, &peer, &lease), more, other;
-
-        more = story_attach_request(story, &peer, &lease, ROLE_CHILD);
-        other = story_attach_request(story, &child, &lease, ROLE_CHILD);
-        assert_int_equal(story_attach(story, &more), 0);
-        assert_int_equal(story_attach(story, &other), 0);
-        assert_int_equal(story_release(story, holder.connection), 0);
-        story_settle(story);
-        assert_non_null(story_take(story, more.connection, TOLD_LET_GO));
-        assert_null(story_take(story, other.connection, TOLD_LET_GO));
-        assert_int_equal(story_state(story, lease.namespace), LEASE_RELEASING);
-}
-
-static void the_process_that_acquired_the_lease_is_let_go_on_all_its_connections(void **state)
+static void a_release_lets_no_other_member_go_not_even_of_the_same_process(void **state)
 {
         struct story *story = *state;
         struct peer peer = story_peer(story);
         struct telling lease;
         struct lease_request holder = story_acquire(story, &peer, &lease), more;
 
-        more = story_attach_request(story, &peer, &lease, ROLE_CHILD);
+        more = story_attach_request(story, &peer, &lease, ROLE_WORKER);
         assert_int_equal(story_attach(story, &more), 0);
-        assert_int_equal(story_release_by_secret(story, 77, lease.namespace, lease.secret), 0);
+        assert_int_equal(story_release(story, holder.connection), 0);
         story_settle(story);
-        assert_non_null(story_take(story, holder.connection, TOLD_LET_GO));
-        assert_non_null(story_take(story, more.connection, TOLD_LET_GO));
-        assert_non_null(story_take_end(story, lease.namespace));
+        assert_null(story_take(story, more.connection, TOLD_LET_GO));
+        assert_int_equal(story_state(story, lease.namespace), LEASE_RELEASING);
+        leases_connection_closed(story->leases, more.connection);
+        story_settle(story);
+        assert_int_equal(story_take_end(story, lease.namespace)->state, LEASE_RELEASED);
 }
 
-static void a_child_that_releases_is_let_go_on_all_its_connections(void **state)
+static void a_child_that_releases_lets_the_holder_go_and_no_other_child(void **state)
 {
         struct story *story = *state;
         struct peer peer = story_peer(story), child = story_peer(story);
         struct telling lease;
-        struct lease_release release = {.exit_status = -1};
-        uint64_t until;
+        struct lease_request holder = story_acquire(story, &peer, &lease), one, other;
 
-        story_acquire(story, &peer, &lease);
-        for (unsigned i = 0; i < 2; i++) {
-                struct lease_request one = story_attach_request(story, &child, &lease, ROLE_CHILD);
-
-                assert_int_equal(story_attach(story, &one), 0);
-                release.connection = one.connection;
-        }
-        release.peer = child;
-        release.namespace = lease.namespace;
-        release.secret = lease.secret;
-        assert_int_equal(leases_release(story->leases, &release, &until), 0);
+        one = story_attach_request(story, &child, &lease, ROLE_CHILD);
+        other = story_attach_request(story, &child, &lease, ROLE_CHILD);
+        assert_int_equal(story_attach(story, &one), 0);
+        assert_int_equal(story_attach(story, &other), 0);
+        assert_int_equal(story_release(story, one.connection), 0);
         story_settle(story);
-        assert_non_null(story_take_end(story, lease.namespace));
+        assert_non_null(story_take(story, holder.connection, TOLD_LET_GO));
+        assert_null(story_take(story, other.connection, TOLD_LET_GO));
+        assert_int_equal(story_state(story, lease.namespace), LEASE_RELEASING);
 }
 
 static void a_holder_we_cannot_see_is_let_go_as_well(void **state)
@@ -591,9 +570,8 @@ int main(void)
                 STORY(a_released_lease_lives_until_no_other_member_is_connected),
                 STORY(a_release_elsewhere_lets_the_holder_go),
                 STORY(a_holder_that_hung_up_is_not_let_go),
-                STORY(what_the_releasing_process_holds_open_itself_is_let_go),
-                STORY(the_process_that_acquired_the_lease_is_let_go_on_all_its_connections),
-                STORY(a_child_that_releases_is_let_go_on_all_its_connections),
+                STORY(a_release_lets_no_other_member_go_not_even_of_the_same_process),
+                STORY(a_child_that_releases_lets_the_holder_go_and_no_other_child),
                 STORY(a_holder_we_cannot_see_is_let_go_as_well),
                 STORY(a_worker_attaches_beside_the_controller),
                 STORY(subscribers_hear_of_members_that_come_and_go),
