@@ -292,7 +292,7 @@ void fake_ledger_crash(struct fake_ledger *ledger)
 void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner,
                       struct ledger_numbers *ret_next)
 {
-        if (ledger_load_from(ledger->store, each, owner, ret_next))
+        if (store_restart(ledger->store) || ledger_load_from(ledger->store, each, owner, ret_next))
                 oracle_fail(ledger->sim, "the store does not load: %s", store_error(ledger->store));
 }
 

@@ -151,7 +151,7 @@ void run_on_killed(struct sim *sim)
                 for (unsigned i = 1; i < run->n_members; i++) {
                         struct member *member = &run->members[i];
 
-                        member->is_forgotten = !fake_ledger_has_grant(&sim->ledger, member->grant);
+                        member->is_forgotten |= !fake_ledger_has_grant(&sim->ledger, member->grant);
                         member->is_member &= fake_ledger_has_member(&sim->ledger, member->id);
                 }
 }
