@@ -170,7 +170,10 @@ static void dependents_listed(void *owner, const struct pg_answer *answer)
         bool reaches_outside;
         char *dependents = answer->outcome == PG_OK ? drop_dependents(answer, &reaches_outside) : NULL;
 
-        if (dependents)
+        if (answer->outcome != PG_OK)
+                sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
+                               alloc_printf("what depends on it could not be listed: %s", answer->message));
+        else if (dependents)
                 sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_EXTERNAL_DEPENDENTS, dependents);
         else
                 sweep_conclude(sweeper, item, SWEEP_WOULD_DROP, DROP_ALLOWED, NULL);

@@ -224,3 +224,15 @@ def test_a_backlog_of_56_schemas_of_220_tables_goes_at_default_settings(eager, d
     result = daemon.sweep()
     assert verdicts(result) == {("platform", name): "dropped" for name in names}
     assert main.schemas("platform") == []
+
+
+def test_a_dry_run_that_cannot_list_dependents_promises_nothing(eager, databases, clusters):
+    proxy = Proxy(clusters[0])
+    daemon = eager(platform=proxy.conninfo("platform"))
+    [name] = stale({"platform": databases["platform"]})
+    with proxy.cut("pg_depend", 20) as seen:
+        result = daemon.sweep("--dry-run")
+    assert seen.is_set()
+    assert verdicts(result) == {("platform", name): "active_detection_incomplete"}
+    assert "could not be listed" in result["databases"][0]["kept"][0]["detail"]
+    proxy.close()
