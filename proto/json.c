@@ -189,6 +189,15 @@ const char *json_name(const cJSON *value)
         return value->string;
 }
 
+void json_edit_strings(cJSON *value, void (*edit)(char *text))
+{
+        cJSON *child;
+
+        if (cJSON_IsString(value))
+                edit(value->valuestring);
+        cJSON_ArrayForEach(child, value) json_edit_strings(child, edit);
+}
+
 /* ---- taking apart ---- */
 
 static bool read_member(const cJSON *member, enum json_type type, char *target)

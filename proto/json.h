@@ -45,6 +45,8 @@ bool json_integer(const struct cJSON *value, int64_t *ret);
 const struct cJSON *json_first(const struct cJSON *container);
 const struct cJSON *json_next(const struct cJSON *value);
 const char *json_name(const struct cJSON *value);
+/* Every string in it, but not the names: edit may write into the text, and must not make it longer. */
+void json_edit_strings(struct cJSON *value, void (*edit)(char *text));
 
 /* Takes an object apart into a struct by a table; unknown names are errors. */
 enum json_type { JSON_STRING, JSON_BOOL, JSON_INTEGER, JSON_OBJECT, JSON_ARRAY };

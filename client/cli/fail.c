@@ -2,6 +2,7 @@
 
 #include "client/cli/fail.h"
 
+#include "client/cli/print.h"
 #include "client/cli/progress.h"
 
 #include "proto/json.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_json(const struct berth_error *error)
+static void print_error_json(const struct berth_error *error)
 {
         struct cJSON *object = json_object();
         char *text = NULL;
@@ -27,23 +28,16 @@ static void print_json(const struct berth_error *error)
         json_free(object);
 }
 
-/* What the user typed is in it: it shall stay one line, and change no colours. */
-static void make_one_line(char *text)
-{
-        for (; *text; text++)
-                if ((unsigned char)*text < 0x20 || *text == 0x7f)
-                        *text = '?';
-}
-
 int cli_fail(const struct cli *cli, const struct berth_error *error)
 {
         struct berth_error shown = *error;
 
-        make_one_line(shown.message);
-        make_one_line(shown.fix);
+        /* What the user typed is in it. */
+        print_make_plain(shown.message);
+        print_make_plain(shown.fix);
         progress_clear();
         if (cli->options.json)
-                print_json(&shown);
+                print_error_json(&shown);
         else
                 (void)fprintf(stderr, "berth: %s; %s\n", shown.message, shown.fix);
         return shown.exit_code;

@@ -117,6 +117,23 @@ char *print_cut(const char *text, int columns)
         return cut;
 }
 
+/* C1 controls come as two bytes, C2 80 to C2 9F: a terminal takes some of them for an ESC and more. */
+static bool is_control(const unsigned char *text)
+{
+        return *text < 0x20 || *text == 0x7f || (text[0] == 0xc2 && text[1] >= 0x80 && text[1] < 0xa0);
+}
+
+void print_make_plain(char *text)
+{
+        for (char *at = text; *at; at++) {
+                if (!is_control((unsigned char *)at))
+                        continue;
+                if ((unsigned char)*at == 0xc2)
+                        *at++ = '?';
+                *at = *at == '\n' || *at == '\t' ? ' ' : '?';
+        }
+}
+
 int64_t print_now_usec(void)
 {
         struct timespec now;

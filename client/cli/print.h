@@ -18,6 +18,8 @@ const char *print_ellipsis(void);    /* "…" or "~" */
 int print_columns(const char *text); /* on a terminal */
 /* As much of text as fits into that many columns, with an ellipsis if something is left out. Caller frees. */
 char *print_cut(const char *text, int columns);
+/* Text of other people stays one line and moves nothing on the terminal: control characters become ' ' or '?'. */
+void print_make_plain(char *text);
 
 int64_t print_now_usec(void); /* CLOCK_REALTIME */
 /* "3min", since a CLOCK_REALTIME; returns ret_text */

@@ -2,6 +2,8 @@
 
 #include "client/cli/progress.h"
 
+#include "client/cli/print.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +44,18 @@ int progress_delay(const struct progress *progress)
 
 void progress_show(struct progress *progress, const char *text)
 {
+        char plain[sizeof(progress->shown)];
         bool rewrite = can_rewrite();
 
         if (progress_delay(progress) || !strcmp(progress->shown, text) || (!rewrite && !progress->plain))
                 return;
         (void)snprintf(progress->shown, sizeof(progress->shown), "%s", text);
+        (void)snprintf(plain, sizeof(plain), "%s", text);
+        print_make_plain(plain); /* who holds what is waited for has a label of his own */
         if (rewrite)
-                (void)fprintf(stderr, "\r\033[Kberth: %s", text);
+                (void)fprintf(stderr, "\r\033[Kberth: %s", plain);
         else
-                (void)fprintf(stderr, "berth: %s\n", text);
+                (void)fprintf(stderr, "berth: %s\n", plain);
         (void)fflush(stderr);
         line_is_shown = rewrite;
 }

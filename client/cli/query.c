@@ -3,6 +3,7 @@
 #include "client/cli/query.h"
 
 #include "client/cli/fail.h"
+#include "client/cli/print.h"
 #include "client/cli/progress.h"
 
 #include "proto/json.h"
@@ -63,6 +64,9 @@ static int give(struct cli *cli, const struct query *query, const char *text)
                 return cli_fail_as(cli, "BadAnswer", CLI_BERTH_FAILED,
                                    "see that berthd and berth are of one version",
                                    "cannot read the answer from %s; %s", socket_path, why);
+        /* Labels and the like are other people's words. */
+        if (!cli->options.json)
+                json_edit_strings(reply, print_make_plain);
         r = query->take(query->userdata, reply);
         json_free(reply);
         return r;

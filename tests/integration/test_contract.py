@@ -45,3 +45,14 @@ def test_a_schema_that_only_looks_like_a_sibling_counts_as_somebody_elses(make_d
     assert found["test_user_gw0"]["reason"] == "external_dependents"
     assert "test_user_settings.v" in found["test_user_gw0"]["detail"]
     assert platform.schemas("platform") == ["test_user_gw0", "test_user_settings"]
+
+
+def test_a_label_cannot_write_on_the_terminal_of_whoever_looks(daemon):
+    label = "mine\nforged  root  0s  1/1  live\x1b[2J\x9b31m"
+    with daemon.connection() as holder:
+        holder.call(f"{LEASE}.Acquire", {"namespace": "loud", "label": label})
+        for words in (["list"], ["status"], ["status", "loud"]):
+            shown = daemon.berth(*words, check=0).stdout
+            assert "\nforged" not in shown and "\x1b" not in shown and "\x9b" not in shown
+        [lease] = daemon.leases()
+        assert lease["context"]["label"] == label

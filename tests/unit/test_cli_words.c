@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -113,6 +114,30 @@ static void a_reason_leaves_out_what_the_reader_knows(void **state)
                 assert_string_equal(print_reason(cases[i].message, reason), cases[i].reason);
 }
 
+static void other_peoples_text_moves_nothing_on_the_terminal(void **state)
+{
+        static const struct {
+                const char *text, *plain;
+        } cases[] = {
+                {"", ""},
+                {"nightly é 試験 …", "nightly é 試験 …"},
+                {"two\nlines\tand\r\x1b[2J\x07", "two lines and??[2J?"},
+                {"\x7f", "?"},
+                {"c1 \xc2\x9b"
+                 "31m \xc2\xa0",
+                 "c1 ??31m \xc2\xa0"},
+                {"cut \xc2", "cut \xc2"},
+        };
+        char text[64];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                (void)snprintf(text, sizeof(text), "%s", cases[i].text);
+                print_make_plain(text);
+                assert_string_equal(text, cases[i].plain);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -121,6 +146,7 @@ int main(void)
                 cmocka_unit_test(text_is_cut_by_columns_and_not_by_bytes),
                 cmocka_unit_test(large_numbers_are_grouped),
                 cmocka_unit_test(a_reason_leaves_out_what_the_reader_knows),
+                cmocka_unit_test(other_peoples_text_moves_nothing_on_the_terminal),
         };
 
         (void)setlocale(LC_CTYPE, "C.UTF-8");
