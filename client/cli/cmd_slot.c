@@ -30,6 +30,18 @@ static const char *own_worker(const struct cli *cli)
         return worker ? worker : "gw0";
 }
 
+/* Whatever became of the slot: a lease of our own that merely stops would count as crashed. */
+static void release_own(struct berth_lease *own, int exit_status)
+{
+        struct berth_release how = BERTH_RELEASE_INIT;
+        struct berth_error error;
+
+        how.exit_status = exit_status;
+        if (own && berth_lease_release(own, &how, NULL, &error))
+                cli_warn("lease %s is not released; %s; berthd will end it by itself",
+                         berth_lease_namespace(own), error.message);
+}
+
 static int run_in(struct cli *cli, struct berth_slot *slot, struct berth_lease *own)
 {
         struct held held[2] = {held_slot(slot)};
@@ -38,21 +50,16 @@ static int run_in(struct cli *cli, struct berth_slot *slot, struct berth_lease *
         struct berth_error error;
         int r = held_wait(cli, &held[0]);
 
-        if (r)
+        if (r) {
+                release_own(own, r);
                 return r;
+        }
         if (own)
                 held[plan.n_held++] = held_lease(own);
         r = command_run(cli, &plan, &end);
         if (berth_slot_dispatch(slot, &error) == BERTH_ENDED || berth_slot_release(slot, &error))
                 cli_warn("the slot was not held to the end; %s; %s", error.message, error.fix);
-        if (own) {
-                struct berth_release how = BERTH_RELEASE_INIT;
-
-                how.exit_status = child_exit_code(end.wait_status);
-                if (berth_lease_release(own, &how, NULL, &error))
-                        cli_warn("lease %s is not released; %s; berthd will end it by itself",
-                                 berth_lease_namespace(own), error.message);
-        }
+        release_own(own, child_exit_code(end.wait_status));
         return r ? r : child_repeat_end(end.wait_status);
 }
 
@@ -70,7 +77,12 @@ static int with_slot(struct cli *cli, const char *namespace, const char *secret,
         request.database = cli->options.database;
         request.no_wait = cli->options.no_wait;
         request.timeout_ms = cli->options.wait_ms;
-        r = berth_slot_request(&request, &slot, &error) ? held_fail(cli, &error) : run_in(cli, slot, own);
+        if (berth_slot_request(&request, &slot, &error)) {
+                r = held_fail(cli, &error);
+                release_own(own, r);
+        } else {
+                r = run_in(cli, slot, own);
+        }
         berth_slot_free(slot);
         return r;
 }

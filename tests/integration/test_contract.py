@@ -56,3 +56,10 @@ def test_a_label_cannot_write_on_the_terminal_of_whoever_looks(daemon):
             assert "\nforged" not in shown and "\x1b" not in shown and "\x9b" not in shown
         [lease] = daemon.leases()
         assert lease["context"]["label"] == label
+
+
+def test_a_slot_that_cannot_be_had_leaves_no_crashed_lease_behind(daemon):
+    daemon.after_first_sweep()
+    daemon.berth("slot", "--database", "nowhere", "--", "true", check=64)
+    [lease] = until(lambda: daemon.json("list", "--all")["leases"], what="the lease of the slot")
+    assert lease["runtime"]["state"] == "released"
