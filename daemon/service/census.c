@@ -113,7 +113,7 @@ static char *unbelievable(const struct census *census, const struct pg_answer *a
         return NULL;
 }
 
-/* Two names for one database: its schemas are looked at once, under the first name. */
+/* Two names for one database: its schemas are looked at once, under the first name that is heard. */
 static bool has_twin(const struct census_target *target)
 {
         const struct database *mine = databases_find(target->census->databases, target->name);
@@ -121,7 +121,8 @@ static bool has_twin(const struct census_target *target)
         for (const struct census_target *other = target->census->targets; mine && other < target; other++) {
                 const struct database *theirs = databases_find(target->census->databases, other->name);
 
-                if (theirs && theirs->cluster == mine->cluster && !strcmp(theirs->oid, mine->oid))
+                if (other->listed && theirs && theirs->cluster == mine->cluster &&
+                    !strcmp(theirs->oid, mine->oid))
                         return true;
         }
         return false;

@@ -366,7 +366,6 @@ class MessageProxy:
         self.upstream = upstream
         self.at, self.way = None, None
         self.acted = 0
-        self.most = 0  # messages that one connection has had
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(64)
@@ -377,7 +376,7 @@ class MessageProxy:
         return f"host=127.0.0.1 port={self.port} dbname={database} user=postgres sslmode=disable"
 
     def set(self, at=None, way=None):
-        self.at, self.way, self.acted, self.most = at, way, 0, 0
+        self.at, self.way, self.acted = at, way, 0
 
     def _accept(self):
         while True:
@@ -385,49 +384,46 @@ class MessageProxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self.upstream.port))
-            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._copy, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._answer, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _copy(self, client, server):
-        """What the client says goes through as it is."""
-        try:
-            while data := client.recv(65536):
-                server.sendall(data)
-            server.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-    def _answer(self, client, server):
+    def _serve(self, client):
+        server = socket.create_connection(("127.0.0.1", self.upstream.port))
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         buffer, count = b"", 0
         try:
-            while data := server.recv(65536):
-                buffer += data
-                whole = b""
-                while len(buffer) >= 5 and len(buffer) >= (size := 1 + int.from_bytes(buffer[1:5], "big")):
-                    message, buffer = buffer[:size], buffer[size:]
-                    if count == self.at:
-                        self.acted += 1
-                        client.sendall(whole)
-                        whole = b""
-                        if not self._act(client, message):
-                            return
-                    else:
-                        whole += message
-                    count += 1
-                    self.most = max(self.most, count)
-                client.sendall(whole)
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if client in ready:
+                    if not (data := client.recv(65536)):
+                        return
+                    server.sendall(data)
+                if server in ready:
+                    if not (data := server.recv(65536)):
+                        return
+                    buffer, count = self._answer(client, buffer + data, count)
         except OSError:
             pass
         finally:
-            for end in (client, server):
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-                end.close()
+            client.close()
+            server.close()
+
+    def _answer(self, client, buffer, count):
+        """Passes whole messages on; returns what is left, and how many there have been."""
+        whole = b""
+        while len(buffer) >= 5 and len(buffer) >= (size := 1 + int.from_bytes(buffer[1:5], "big")):
+            message, buffer = buffer[:size], buffer[size:]
+            if count == self.at:
+                self.acted += 1
+                client.sendall(whole)
+                whole = b""
+                if not self._act(client, message):
+                    raise ConnectionAbortedError
+            else:
+                whole += message
+            count += 1
+        client.sendall(whole)
+        return buffer, count
 
     def _act(self, client, message):
         """True: the answer goes on."""
@@ -437,7 +433,7 @@ class MessageProxy:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
         elif self.way == "stall":
-            while client.fileno() >= 0 and not select.select([client], [], [], 30)[0]:
+            while client.recv(65536):
                 pass  # until the daemon hangs up
         elif self.way == "garble":
             client.sendall(b"~" + message[1:])
