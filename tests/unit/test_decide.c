@@ -244,6 +244,16 @@ static void a_time_in_the_future_is_recent(void **state)
         assert_int_equal(decide_drop(&facts), KEPT_UNLEASED_RECENT);
 }
 
+static void without_a_grace_what_is_seen_may_go_at_once(void **state)
+{
+        struct drop_facts facts = stale_unknown();
+
+        (void)state;
+        facts.unleased_grace = 0;
+        facts.first_seen = facts.token_time = NOW;
+        assert_int_equal(decide_drop(&facts), DROP_ALLOWED);
+}
+
 static void what_the_role_may_not_drop_stays(void **state)
 {
         struct drop_facts facts = stale();
@@ -288,6 +298,7 @@ int main(void)
                 TEST(one_never_seen_before_is_seen_just_now),
                 TEST(a_token_of_an_unknown_one_counts_from_its_own_time),
                 TEST(a_time_in_the_future_is_recent),
+                TEST(without_a_grace_what_is_seen_may_go_at_once),
                 TEST(what_the_role_may_not_drop_stays),
                 TEST(reasons_are_the_words_of_the_contract),
         };
