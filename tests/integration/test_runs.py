@@ -147,18 +147,24 @@ def test_two_slots_are_what_a_small_lock_table_bears(make_daemon, small_server, 
 
 
 def test_killing_a_whole_run_frees_exactly_its_schemas(daemon, databases, start):
-    live = start(daemon, "live", EXAMPLE_SECONDS="3")
-    dead = start(daemon, "dead", EXAMPLE_SECONDS="3")
-    until(lambda: all(sum(f"_{one}_" in schema for found in left_behind(databases).values() for schema in found) >= 12
-                      for one in namespaces(daemon)) and len(namespaces(daemon)) == 2, 120, "both to have built")
+    live = start(daemon, "live", EXAMPLE_SECONDS="5")
+    dead = start(daemon, "dead", EXAMPLE_SECONDS="5")
+
+    def both_have_built():
+        found, live_ones = left_behind(databases), namespaces(daemon)
+        return len(live_ones) == 2 and all(
+            sum(f"_{one}_" in schema for schemas in found.values() for schema in schemas) == 12 for one in live_ones)
+
+    until(both_have_built, 120, "both to have built")
     [doomed] = [ns for ns, label in namespaces(daemon).items() if label == "dead"]
     [kept] = [ns for ns, label in namespaces(daemon).items() if label == "live"]
     dead.kill()
     until(lambda: not any(f"_{doomed}_" in schema for found in left_behind(databases).values() for schema in found),
           60, "the dead run's schemas to go")
-    assert live.process.poll() is None, "the live run was to outlast the sweep"
+    now = left_behind(databases)
+    assert live.process.poll() is None and kept in namespaces(daemon), "the live run was to outlast the sweep"
     for database in databases:
-        assert [s for s in left_behind(databases)[database] if f"_{kept}_" in s], f"{kept} lost its schemas"
+        assert sum(f"_{kept}_" in schema for schema in now.get(database, [])) == 4, f"{kept}: {now}\n{daemon.log}"
     assert live.wait() == 0, live.output
     until(lambda: not left_behind(databases), 60, "databases without schemas of runs")
 
