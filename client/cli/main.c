@@ -43,8 +43,9 @@ static void print_general_help(FILE *stream)
 
 static void print_verb_help(const struct verb *verb)
 {
-        (void)printf("Examples:\n%s\nUsage: berth %s [OPTION]... %s\n\n%c%s.\n\nOptions:\n", verb->examples,
-                     verb->name, verb->usage, verb->summary[0] - 'a' + 'A', verb->summary + 1);
+        (void)printf("Examples:\n%s\nUsage: berth %s [OPTION]...%s%s\n\n%c%s.\n\nOptions:\n", verb->examples,
+                     verb->name, *verb->usage ? " " : "", verb->usage, verb->summary[0] - 'a' + 'A',
+                     verb->summary + 1);
         options_print(stdout, verb->options);
         options_print(stdout, common_options);
         if (verb->notes)

@@ -92,7 +92,8 @@ static void tell_no_lease(struct berth_error *error, const struct cJSON *paramet
 
 static void tell_no_such_lease(struct berth_error *error, const struct cJSON *parameters)
 {
-        (void)snprintf(error->message, TEXT_SIZE, "no lease of namespace %s; berthd does not know it",
+        (void)snprintf(error->message, TEXT_SIZE,
+                       "no lease of namespace %s; it has ended, or is not on record",
                        text_of(parameters, "namespace", "?"));
 }
 

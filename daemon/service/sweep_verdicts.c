@@ -33,15 +33,28 @@ enum drop_reason sweep_decide(struct sweeper *sweeper, const struct candidate *c
         return decide_drop(&facts);
 }
 
-static char *kept_detail(struct sweeper *sweeper, const struct sweep_item *item, enum drop_reason reason)
+/* Who is it that lives? decide_drop() asks in this order. */
+static char *live_detail(struct sweeper *sweeper, const struct sweep_item *item)
 {
-        const struct lease *lease;
+        const struct lease *lease = leases_find(sweeper->tools.leases, item->namespace);
+        struct berth_token token;
 
-        if (reason == KEPT_ACTIVE_DETECTION_INCOMPLETE)
-                return alloc_string(live_report_incomplete(census_report(sweeper->census)));
-        if (reason == KEPT_LIVE && (lease = leases_find(sweeper->tools.leases, item->namespace)))
+        if (lease)
                 return alloc_printf("lease %lld%s%s", (long long)lease->id, lease->label ? ": " : "",
                                     lease->label ? lease->label : "");
+        if (live_report_has(census_report(sweeper->census), item->namespace))
+                return alloc_printf("a session called pytest_*_%s is connected", item->namespace);
+        if (names_parse_token(item->namespace, &token))
+                return alloc_printf("process %lld of its name is alive", (long long)token.pid);
+        return NULL;
+}
+
+static char *kept_detail(struct sweeper *sweeper, const struct sweep_item *item, enum drop_reason reason)
+{
+        if (reason == KEPT_ACTIVE_DETECTION_INCOMPLETE)
+                return alloc_string(live_report_incomplete(census_report(sweeper->census)));
+        if (reason == KEPT_LIVE)
+                return live_detail(sweeper, item);
         if (reason == KEPT_NOT_OWNER)
                 return alloc_string("berthd's role is not the owner; grant it the owner's role");
         return NULL;
