@@ -234,6 +234,17 @@ static void a_refused_namespace_gets_a_suggestion(void **state)
         }
 }
 
+static void a_suggestion_has_nothing_of_the_one_before(void **state)
+{
+        char suggestion[NAMES_NAMESPACE_MAX + 1];
+
+        (void)state;
+        assert_true(names_suggest_namespace("a_rather_long_one", suggestion));
+        assert_string_equal(suggestion, "aratherlongone");
+        assert_true(names_suggest_namespace("b_c", suggestion));
+        assert_string_equal(suggestion, "bc");
+}
+
 static void worker_numbers_are_read_as_the_vectors_say(void **state)
 {
         (void)state;
@@ -305,6 +316,7 @@ int main(void)
                 cmocka_unit_test(tokens_are_made_as_the_vectors_say),
                 cmocka_unit_test(tokens_are_parsed_as_the_vectors_say),
                 cmocka_unit_test(a_refused_namespace_gets_a_suggestion),
+                cmocka_unit_test(a_suggestion_has_nothing_of_the_one_before),
                 cmocka_unit_test(worker_numbers_are_read_as_the_vectors_say),
                 cmocka_unit_test(a_slot_comes_from_the_worker_and_not_from_the_pid),
                 cmocka_unit_test(each_short_string_is_a_name_in_one_way_or_in_none),

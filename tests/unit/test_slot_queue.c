@@ -188,12 +188,32 @@ static void a_slot_from_before_a_restart_is_held_at_once(void **state)
         assert_false(slot_queue_restore(queue, 2, 7, 1)); /* taken */
         assert_true(slot_queue_find(queue, 1, &entry));
         assert_int_equal(entry.state, SLOT_HELD);
+        assert_int_equal(entry.priority, SLOT_FOR_RUN);
         assert_int_equal(entry.slot, 1);
         assert_int_equal(entry.party, 7);
         request(queue, 3, 8);
         request(queue, 4, 8);
         assert_int_equal(next(queue), 3);
         assert_int_equal(next(queue), 0);
+        assert_true(slot_queue_find(queue, 4, &entry));
+        assert_int_equal(entry.slot, -1);
+        slot_queue_remove(queue, 3);
+        assert_true(slot_queue_restore(queue, 5, 9, 0));
+        slot_queue_free(queue);
+}
+
+static void no_more_are_restored_than_there_are_slots(void **state)
+{
+        struct slot_queue *queue = slot_queue_new(3);
+
+        (void)state;
+        for (uint64_t id = 1; id <= 3; id++)
+                assert_true(slot_queue_restore(queue, id, id, (int)id - 1));
+        slot_queue_remove(queue, 1);
+        slot_queue_resize(queue, 2); /* as many as are held, and number 0 is free */
+        assert_false(slot_queue_restore(queue, 4, 4, 0));
+        slot_queue_resize(queue, 3);
+        assert_true(slot_queue_restore(queue, 4, 4, 0));
         slot_queue_free(queue);
 }
 
@@ -329,7 +349,7 @@ static struct slot_entry *model_next(struct model *model)
 struct walk {
         struct model model; /* a copy, used up */
         const struct slot_queue *queue;
-        unsigned position;
+        unsigned position, n_holders;
         int last_slot;
 };
 
@@ -340,6 +360,7 @@ static void compare(void *owner, const struct slot_entry *entry)
 
         if (entry->state != SLOT_WAITING) {
                 assert_int_equal(walk->position, 0); /* holders first */
+                walk->n_holders++;
                 assert_true(entry->slot > walk->last_slot);
                 walk->last_slot = entry->slot;
                 expected = model_find(&walk->model, entry->id);
@@ -362,6 +383,7 @@ static void check(const struct slot_queue *queue, struct model *model)
 
         slot_queue_each(queue, compare, &walk);
         assert_int_equal(walk.position, model_count(model, true));
+        assert_int_equal(walk.n_holders, model_count(model, false));
         assert_int_equal(slot_queue_n_waiting(queue), model_count(model, true));
         assert_int_equal(slot_queue_n_held(queue), model_count(model, false));
 }
@@ -474,6 +496,7 @@ int main(void)
                 cmocka_unit_test(a_draining_slot_is_not_free),
                 cmocka_unit_test(who_is_not_there_has_no_place),
                 cmocka_unit_test(a_slot_from_before_a_restart_is_held_at_once),
+                cmocka_unit_test(no_more_are_restored_than_there_are_slots),
                 cmocka_unit_test(fewer_slots_are_not_taken_away_but_not_granted_again),
                 cmocka_unit_test(no_slots_at_all_grants_nothing),
                 cmocka_unit_test(any_history_goes_as_the_model_says),
