@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon_internal.h"
 #include "os/env_linux.h"
+#include "os/life.h"
 #include "os/notify.h"
 #include "pg/connection.h"
 #include "startup.h"
@@ -198,6 +199,17 @@ static int offer_password(struct daemon *d)
         return 0;
 }
 
+/* The label says whose connections they are, and tells those of a daemon that has died from them. */
+static int make_pg(struct daemon *d)
+{
+        char life[NAMES_NAMESPACE_MAX + 1];
+        _cleanup_free_ char *label = NULL;
+
+        life_token(d->services.env, life);
+        label = alloc_printf("%s-%s", d->options->user ? "user" : "system", life);
+        return pg_new(d->base, label, &d->pg);
+}
+
 static int make_seams(struct daemon *d)
 {
         int r;
@@ -205,9 +217,9 @@ static int make_seams(struct daemon *d)
         d->base = event_base_new();
         if (!d->base)
                 return EX_OSERR;
-        r = pg_new(d->base, d->options->user ? "user" : "system", &d->pg);
+        r = env_linux_new(d->base, &d->services.env);
         if (r == 0)
-                r = env_linux_new(d->base, &d->services.env);
+                r = make_pg(d);
         if (r) {
                 log_error("cannot start; %s; see the unit's sandbox (ProcSubset=) and LimitNOFILE=",
                           strerror(-r));

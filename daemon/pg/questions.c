@@ -36,8 +36,14 @@ static const struct question questions[PG_QUESTION_MAX_] = {
                                   .n_statements = 1},
         [PG_LOCK_HOLDERS]      = {.sql = sql_lock_holders, .parameters = {"schema"},
                                   .n_statements = 2, .n_columns = 3},
+        [PG_END_SWEEP]         = {.sql = sql_end_sweep, .parameters = {"label", "msec"},
+                                  .n_statements = 2, .n_columns = 2},
         [PG_BLOCKERS]          = {.sql = sql_blockers,
                                   .n_statements = 2, .n_columns = PG_BLOCKER_COLUMNS_},
+        [PG_HOLDER_BUSY]       = {.sql = sql_holder_busy, .parameters = {"worker", "namespace"},
+                                  .n_statements = 2, .n_columns = 1},
+        [PG_LOCK_COUNTS]       = {.sql = sql_lock_counts,
+                                  .n_statements = 2, .n_columns = 2},
 };
 /* clang-format on */
 

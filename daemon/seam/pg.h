@@ -48,8 +48,15 @@ enum pg_question {
         /* schema            -> pid, application_name, gid, of whoever holds a lock in the schema; pid NULL and gid set:
          *                      a prepared transaction */
         PG_LOCK_HOLDERS,
+        /* application_name, milliseconds -> pid, gone; ends the backends of that name, waiting for each so long at most */
+        PG_END_SWEEP,
         /* -                 -> enum pg_blocker_column, one row per (blocked, blocker) of this database */
         PG_BLOCKERS,
+        /* worker, namespace -> pid, of each session with that label, in the whole cluster, that has a transaction which
+         *                      builds; no row: all of them have finished */
+        PG_HOLDER_BUSY,
+        /* -                 -> application_name, objects that it fills the lock table with; of every session that does */
+        PG_LOCK_COUNTS,
         PG_QUESTION_MAX_,
 };
 

@@ -3,7 +3,9 @@
  * A look at all databases; see census.h.
  *
  *      CONNECTING ─▶ IDENTIFYING ─▶ LISTING ─▶ LISTED ┄all┄▶ LOOKING ─▶ LOOKED ┄all┄▶ done
- *           └─────────────┴────────────┴───────────────────────┴──▶ FAILED
+ *           │             │            │                      │  ▲
+ *           │             │            │                      │  └──▶ ENDING what a dead life of ours left behind
+ *           └─────────────┴────────────┴──────────────────────┴──▶ FAILED
  *
  * LISTED, LOOKED and FAILED are where a target stops and the whole decides (barrier). When the census is
  * taken again, a target whose connection lives starts at LISTED, and one that lost it at CONNECTING.
@@ -12,13 +14,15 @@
 
 #include "util/alloc.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_USEC  (250 * USEC_PER_MSEC)
-#define STALL_USEC (1 * USEC_PER_SEC) /* a tick that late, or a suspend that long, is a stall */
+#define TICK_USEC   (250 * USEC_PER_MSEC)
+#define ENDINGS_MAX 3                  /* one for each life that has left something */
+#define STALL_USEC  (1 * USEC_PER_SEC) /* a tick that late, or a suspend that long, is a stall */
 
 struct census_stage {
         const char *name;
@@ -49,12 +53,14 @@ static const struct census_stage *take_connected(struct census_target *, const s
 static const struct census_stage *take_identity(struct census_target *, const struct pg_answer *);
 static const struct census_stage *take_schemas(struct census_target *, const struct pg_answer *);
 static const struct census_stage *take_sessions(struct census_target *, const struct pg_answer *);
+static const struct census_stage *take_ended(struct census_target *, const struct pg_answer *);
 
 static const struct census_stage connecting = {"connecting", PG_CONNECT, take_connected};
 static const struct census_stage identifying = {"identifying", PG_IDENTIFY, take_identity};
 static const struct census_stage listing = {"listing", PG_SCHEMAS, take_schemas};
 static const struct census_stage listed = {"listed", PG_QUESTION_MAX_, NULL};
 static const struct census_stage looking = {"looking", PG_SESSIONS, take_sessions};
+static const struct census_stage ending = {"ending orphans", PG_END_SWEEP, take_ended};
 static const struct census_stage looked = {"looked", PG_QUESTION_MAX_, NULL};
 static const struct census_stage failed = {"failed", PG_QUESTION_MAX_, NULL};
 
@@ -139,7 +145,12 @@ static const struct census_stage *take_identity(struct census_target *target, co
         database = databases_find(target->census->databases, target->name);
         if (!database || database->id != target->database)
                 return fail(target, alloc_string("taken out of the configuration meanwhile"));
+        if (target->listed && (target->cluster != database->cluster || strcmp(target->oid, database->oid)))
+                return fail(
+                        target,
+                        alloc_string("it is another server or database now than the one that was listed"));
         target->cluster = database->cluster;
+        (void)memcpy(target->oid, database->oid, sizeof(target->oid));
         return target->listed ? &listed : &listing;
 }
 
@@ -185,20 +196,66 @@ bool census_label(const char *application_name, char ret[NAMES_NAMESPACE_MAX + 1
         return false;
 }
 
-static bool is_ours(const struct census *census, const char *pid)
+/* One of this census, on the same cluster. */
+static bool is_ours(const struct census_target *target, const char *pid)
 {
+        const struct census *census = target->census;
+
         for (unsigned i = 0; i < census->n_targets; i++)
-                if (pid && census->targets[i].backend_pid == atoi(pid))
+                if (pid && census->targets[i].connection && census->targets[i].cluster == target->cluster &&
+                    census->targets[i].backend_pid == atoi(pid))
                         return true;
         return false;
+}
+
+/* The life of a daemon, from the label of its connection. */
+static bool life_of(const char *label, struct berth_token *ret)
+{
+        const char *life = strrchr(label, '-');
+
+        return life && names_parse_token(life + 1, ret);
+}
+
+static const char *own_label(const struct census_target *target, const struct pg_answer *sessions)
+{
+        enum { APPLICATION_NAME, PID };
+
+        for (unsigned i = 0; i < sessions->n_rows; i++) {
+                const char *pid = pg_cell(sessions, i, PID);
+
+                if (pid && atoi(pid) == target->backend_pid)
+                        return pg_cell(sessions, i, APPLICATION_NAME);
+        }
+        return NULL;
+}
+
+/*
+ * A connection of a daemon that is not one of this census. Of another daemon that lives on this host: its own
+ * affair, for of two on one ledger only one can live. Of one that died here: an orphan. Otherwise nothing can be
+ * said of it.
+ */
+static void take_sweep(struct census_target *target, const char *own, const char *label)
+{
+        struct env *env = target->census->env;
+        struct berth_token us, them;
+        bool from_here = own && life_of(own, &us) && life_of(label, &them) && us.random == them.random;
+
+        if (from_here && strcmp(own, label) != 0) {
+                if (env->ops->process_started_by(env, (pid_t)them.pid, them.epoch_sec * USEC_PER_SEC))
+                        return;
+                (void)snprintf(target->orphan, sizeof(target->orphan), "%s", label);
+        }
+        target->foreign_sweep = true;
 }
 
 static const struct census_stage *take_sessions(struct census_target *target, const struct pg_answer *answer)
 {
         enum { APPLICATION_NAME, PID };
+        const char *own = own_label(target, answer);
         char namespace[NAMES_NAMESPACE_MAX + 1];
 
         target->foreign_sweep = false;
+        target->orphan[0] = '\0';
         for (unsigned i = 0; i < answer->n_rows; i++) {
                 const char *label = pg_cell(answer, i, APPLICATION_NAME);
 
@@ -206,11 +263,20 @@ static const struct census_stage *take_sessions(struct census_target *target, co
                         continue;
                 if (census_label(label, namespace))
                         live_report_add(target->census->report, namespace);
-                else if (!strncmp(label, "berthd-", 7) && !is_ours(target->census, pg_cell(answer, i, PID)))
-                        target->foreign_sweep = true;
+                else if (!strncmp(label, "berthd-", 7) && !is_ours(target, pg_cell(answer, i, PID)))
+                        take_sweep(target, own, label);
         }
+        if (target->orphan[0] && target->n_endings++ < ENDINGS_MAX)
+                return &ending;
         live_report_heard(target->census->report);
         return &looked;
+}
+
+static const struct census_stage *take_ended(struct census_target *target, const struct pg_answer *answer)
+{
+        log_info("connections of a daemon that has died were ended: database=%s label=%s connections=%u",
+                 target->name, target->orphan, answer->n_rows);
+        return &looking;
 }
 
 static void answered(void *owner, const struct pg_answer *answer)
@@ -243,15 +309,23 @@ static void answered(void *owner, const struct pg_answer *answer)
 
 static void ask(struct census_target *target)
 {
-        static const char *const none[PG_PARAMETERS_MAX];
         struct census *census = target->census;
         const struct pg_ops *ops = census->pg->ops;
+        const char *parameters[PG_PARAMETERS_MAX] = {NULL};
+        char msec[24];
 
-        if (target->stage == &connecting)
+        if (target->stage == &connecting) {
                 target->connection =
                         ops->open(census->pg, target->conninfo, census->connect_timeout, answered, target);
-        else
-                ops->ask(target->connection, target->stage->question, none, census->connect_timeout);
+                return;
+        }
+        if (target->stage == &ending) {
+                (void)snprintf(msec, sizeof(msec), "%llu",
+                               (unsigned long long)(census->connect_timeout / USEC_PER_MSEC / 5));
+                parameters[0] = target->orphan;
+                parameters[1] = msec;
+        }
+        ops->ask(target->connection, target->stage->question, parameters, census->connect_timeout);
 }
 
 /* ---- all of them ---- */
@@ -343,6 +417,7 @@ void census_take(struct census *census, const char *unsettled)
         for (unsigned i = 0; i < census->n_targets; i++) {
                 struct census_target *target = &census->targets[i];
 
+                target->n_endings = 0;
                 target->stage = target->connection ? &listed : &connecting;
                 if (!target->connection)
                         ask(target);

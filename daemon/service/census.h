@@ -30,13 +30,18 @@ struct census_target {
         struct census *census;
         char *name, *conninfo;
         unsigned database, cluster; /* ids */
+        char oid[16];               /* of the database */
         struct pg_connection *connection;
         const struct census_stage *stage;
         bool reachable, listed, twin; /* twin: an earlier target is the same database */
         char *error;                  /* why it cannot be believed, or NULL */
         unsigned n_schemas;
         struct census_schema *schemas; /* those whose names parse; sorted by name */
-        bool foreign_sweep; /* a sweep of another or an earlier daemon is connected to its cluster */
+        /* To its cluster a sweep is connected that may be an earlier one of ours: by another life of this daemon, or
+         * by this one on a connection that was lost. */
+        bool foreign_sweep;
+        char orphan[NAMES_MAX + 1]; /* label of a life that has ended and left backends; "": none */
+        unsigned n_endings;         /* how often they were asked to end, in this take */
         int backend_pid;
         pg_answered_fn *borrower; /* census_ask */
         void *borrower_owner;

@@ -18,6 +18,9 @@
 #define SHARED_LOCK_TIMEOUT_MSEC 300
 #define SHARED_LOCK_TRIES        10
 #define SHARED_LOCK_PAUSE_USEC   (200 * USEC_PER_MSEC)
+/* Lost against somebody who had it right: once more, a little later, and not in step with another sweep. */
+#define DEADLOCK_PAUSE_USEC (100 * USEC_PER_MSEC)
+#define DEADLOCK_TRIES      2
 /* After a lost connection: how often, and how far apart, we look whether our backend has gone. */
 #define AFTERMATH_TRIES      20
 #define AFTERMATH_PAUSE_USEC (500 * USEC_PER_MSEC)
@@ -35,10 +38,10 @@ struct drop {
         const struct drop_step *step;
         struct drop_outcome outcome; /* as it stands */
         bool claimed, slot_asked, slot_granted, commit_sent, reaches_outside;
-        unsigned lock_tries, aftermath_tries;
+        unsigned lock_tries, deadlocks, aftermath_tries;
         int backend_pid;
         struct pg_connection *aftermath;
-        struct timer *timer; /* the claim that stands, pauses */
+        struct timer *timer; /* pauses */
 };
 
 struct drop_step {
@@ -351,12 +354,23 @@ static void take_committed(struct drop *drop, const struct pg_answer *answer)
         settle(drop);
 }
 
+static uint64_t jitter(struct drop *drop, uint64_t usec)
+{
+        uint32_t chance;
+
+        drop->tools.env->ops->random(drop->tools.env, &chance, sizeof(chance));
+        return usec + chance % usec;
+}
+
 static void take_rolled_back(struct drop *drop, const struct pg_answer *answer)
 {
+        bool deadlocked = !strcmp(drop->outcome.sqlstate, "40P01");
         bool waited = !strcmp(drop->outcome.sqlstate, "55P03") || !strcmp(drop->outcome.sqlstate, "57014");
 
         (void)answer;
-        if (waited && drop->reaches_outside && ++drop->lock_tries < SHARED_LOCK_TRIES)
+        if (deadlocked && ++drop->deadlocks < DEADLOCK_TRIES)
+                drop->tools.env->ops->timer_arm(drop->timer, jitter(drop, DEADLOCK_PAUSE_USEC));
+        else if (waited && drop->reaches_outside && ++drop->lock_tries < SHARED_LOCK_TRIES)
                 drop->tools.env->ops->timer_arm(drop->timer, SHARED_LOCK_PAUSE_USEC);
         else if (waited)
                 enter(drop, &naming_holders);
@@ -433,23 +447,21 @@ static void claimed(void *owner, uint64_t ticket, int error)
         settle(drop);
 }
 
-/* From the loop: with a claim to make or one that stands, after a pause, or because somebody has the name. */
+/* From the loop: after a pause, or because somebody has the name. */
 static void go_on(void *owner)
 {
         struct drop *drop = owner;
 
         if (drop->aftermath_tries)
                 reconnect(drop);
-        else if (drop->lock_tries)
-                drop->ready(drop->owner);
         else if (drop->claimed)
-                ask_slot(drop);
+                drop->ready(drop->owner);
         else
                 settle(drop);
 }
 
 struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
-                        const struct census_schema *schema, int64_t sweep, bool standing, drop_ready_fn *ready,
+                        const struct census_schema *schema, int64_t sweep, drop_ready_fn *ready,
                         drop_done_fn *done, void *owner)
 {
         struct drop *drop = NEW(struct drop);
@@ -462,13 +474,12 @@ struct drop *drop_start(const struct drop_tools *tools, struct census_target *ta
                               .done = done,
                               .owner = owner,
                               .timer = tools->env->ops->timer_new(tools->env, go_on, drop)};
-        drop->claimed = standing || leases_claim(tools->leases, schema->parsed.namespace);
-        if (drop->claimed && !standing) {
+        drop->claimed = leases_claim(tools->leases, schema->parsed.namespace);
+        if (drop->claimed) {
                 change(drop, LEDGER_CLAIMED, claimed);
                 return drop;
         }
-        if (!drop->claimed)
-                set_outcome(drop, SWEEP_KEPT, KEPT_LIVE, NULL, alloc_string("leased since it was listed"));
+        set_outcome(drop, SWEEP_KEPT, KEPT_LIVE, NULL, alloc_string("leased since it was listed"));
         tools->env->ops->timer_arm(drop->timer, 0);
         return drop;
 }

@@ -48,9 +48,9 @@ struct drop;
  */
 typedef void drop_ready_fn(void *owner);
 
-/* schema stays until done, which is called later, once; drop_free() then. standing: its claim stands already. */
+/* schema stays until done, which is called later, once; drop_free() then. */
 struct drop *drop_start(const struct drop_tools *tools, struct census_target *target,
-                        const struct census_schema *schema, int64_t sweep, bool standing, drop_ready_fn *ready,
+                        const struct census_schema *schema, int64_t sweep, drop_ready_fn *ready,
                         drop_done_fn *done, void *owner);
 void drop_go(struct drop *drop);
 /* It waits for its slot: drop_cancel() may be called without having been asked. */

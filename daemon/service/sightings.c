@@ -117,6 +117,31 @@ static bool is_there(struct census *census, const struct sighting *sighting)
         return false;
 }
 
+/* Has nobody but us a connection to the cluster where it is? */
+static bool is_ours_alone(struct census *census, const struct sighting *sighting)
+{
+        for (unsigned i = 0; i < census_n_targets(census); i++) {
+                const struct census_target *target = census_target_at(census, i);
+
+                if (!strcmp(target->name, sighting->database))
+                        return !target->foreign_sweep;
+        }
+        return false;
+}
+
+void sightings_free_claims(struct sightings *sightings, struct census *census, sightings_unclaim_fn *unclaim,
+                           void *owner)
+{
+        struct entry *entry, *next;
+
+        HASH_ITER (hh, sightings->all, entry, next)
+                if (entry->sighting.claimed && is_ours_alone(census, &entry->sighting)) {
+                        entry->sighting.claimed = false;
+                        unclaim(owner, entry->sighting.namespace);
+                        submit(sightings, LEDGER_UNCLAIMED, &entry->sighting);
+                }
+}
+
 void sightings_forget_gone(struct sightings *sightings, struct census *census, sightings_unclaim_fn *unclaim,
                            void *owner)
 {

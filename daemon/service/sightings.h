@@ -34,7 +34,11 @@ bool sightings_is_claimed(struct sightings *sightings, const char *database,
 void sightings_set_claimed(struct sightings *sightings, const char *database,
                            const struct census_schema *schema, bool claimed);
 
-/* After a complete look: forgets what is no longer there; unclaim() is called for each claim among it. */
 typedef void sightings_unclaim_fn(void *owner, const char *namespace);
+/* Claims whose drop has come to its end, as a complete look shows: no other sweep is connected to their cluster.
+ * unclaim() is called for each. */
+void sightings_free_claims(struct sightings *sightings, struct census *census, sightings_unclaim_fn *unclaim,
+                           void *owner);
+/* After a complete look: forgets what is no longer there; unclaim() is called for each claim among it. */
 void sightings_forget_gone(struct sightings *sightings, struct census *census, sightings_unclaim_fn *unclaim,
                            void *owner);

@@ -240,21 +240,21 @@ static void drop_is_ready(void *owner)
 static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const struct candidate *candidate)
 {
         struct census_target *target = candidate->target;
-        bool claimed = sightings_is_claimed(sweeper->sightings, target->name, candidate->schema);
 
         if (sweeper->result->dry_run) {
                 census_ask(target, PG_DROP_DEPENDENTS, item->schema, item->namespace,
                            sweeper->tools.settings->statement_timeout, dependents_listed, sweeper);
                 return;
         }
-        if (claimed && target->foreign_sweep) {
+        /* Still, so another sweep is connected there: learn() would have freed it else. */
+        if (sightings_is_claimed(sweeper->sightings, target->name, candidate->schema)) {
                 sweep_conclude(sweeper, item, SWEEP_UNKNOWN, DROP_ALLOWED,
                                alloc_string("an earlier drop of it may still be under way on the server"));
                 sweeper->current++;
                 next_candidate(sweeper);
                 return;
         }
-        sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, sweeper->result->id, claimed,
+        sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, sweeper->result->id,
                                    drop_is_ready, dropped, sweeper);
 }
 
@@ -312,6 +312,7 @@ static void learn(struct sweeper *sweeper)
                 return;
         leases_census(sweeper->tools.leases, live, census_taken(sweeper->census));
         leases_forget_ended(sweeper->tools.leases, census_has_namespace, sweeper->census);
+        sightings_free_claims(sweeper->sightings, sweeper->census, unclaim, sweeper);
         if (!has_foreign_sweep(sweeper))
                 sightings_forget_gone(sweeper->sightings, sweeper->census, unclaim, sweeper);
 }

@@ -276,10 +276,15 @@ class BlackHole:
 
 
 class Proxy:
-    """Between the daemon and PostgreSQL, over TCP: holds or cuts at a statement, seen by its text."""
+    """
+    Between the daemon and PostgreSQL, over TCP: holds or cuts at a statement, seen by its text.
 
-    def __init__(self, upstream):
+    keep_upstream: the server does not learn that its client has gone, as on a network that lost a host.
+    """
+
+    def __init__(self, upstream, keep_upstream=False):
         self.upstream = upstream
+        self.kept = [] if keep_upstream else None
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(64)
@@ -350,10 +355,15 @@ class Proxy:
             return
         finally:
             client.close()
-            server.close()
+            if self.kept is None:
+                server.close()
+            else:
+                self.kept.append(server)
 
     def close(self):
         self.listener.close()
+        for server in self.kept or []:
+            server.close()
 
 
 class MessageProxy:

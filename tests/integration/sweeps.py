@@ -1,7 +1,23 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the sweep share: schemas of dead runs, and what a result says of them."""
 
+from contextlib import contextmanager
+
+from harness import Daemon
+
 OLD = "p999999t1700000000r"  # tokens of a process that is long gone
+# Any unknown namespace is old enough.
+EAGER = {"unleased_grace": "0s", "connect_timeout": "2s"}
+
+
+@contextmanager
+def daemon_over(databases, environment=None, **options):
+    """A daemon that takes any unknown namespace for old enough, and has had its first sweep. {name: conninfo}"""
+    daemon = Daemon(databases, environment=environment, **{**EAGER, **options})
+    try:
+        yield daemon.after_first_sweep()
+    finally:
+        daemon.remove()
 
 
 def stale(databases, count=1, tables=1):

@@ -10,15 +10,13 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import psycopg2
 import pytest
 
-from harness import BlackHole, Daemon, MessageProxy, Postgres, Proxy, until
-from sweeps import all_there, details, everywhere, label, refused_sweep, stale, verdicts
-
-EAGER = {"unleased_grace": "0s", "connect_timeout": "2s"}
+from harness import BlackHole, MessageProxy, Postgres, Proxy, until
+from sweeps import EAGER, all_there, daemon_over, details, everywhere, label, refused_sweep, stale, verdicts
 
 
 @pytest.fixture
@@ -27,16 +25,6 @@ def eager(make_daemon):
     def make(options=None, **instead):
         return make_daemon({**EAGER, **(options or {})}, **instead).after_first_sweep()
     return make
-
-
-@contextmanager
-def daemon_over(databases, environment=None, **options):
-    """The same, over other databases: {name: conninfo}."""
-    daemon = Daemon(databases, environment=environment, **{**EAGER, **options})
-    try:
-        yield daemon.after_first_sweep()
-    finally:
-        daemon.remove()
 
 
 # ---- which server is this? ----

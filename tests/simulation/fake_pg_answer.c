@@ -165,6 +165,21 @@ static void list_lock_holders(struct pg_connection *connection, struct rows *row
         }
 }
 
+/* Whoever makes a schema builds; whoever uses one only reads. */
+static void list_busy(struct pg_connection *connection, struct rows *rows)
+{
+        const struct server_backend *backend;
+        struct berth_name name;
+
+        TAILQ_FOREACH (backend, &connection->endpoint->database->cluster->backends, link)
+                if (backend->schema && backend->schema->maker == backend &&
+                    names_parse_application_name(backend->application_name, &name) &&
+                    !strcmp(name.worker, connection->parameters[0]) &&
+                    !strcmp(name.namespace, connection->parameters[1]))
+                        add_number(rows, (uint64_t)backend->pid);
+        rows->answer.n_columns = 1;
+}
+
 static void look_up(struct pg_connection *connection, struct rows *rows)
 {
         const struct server_schema *schema = server_find_oid(
@@ -261,6 +276,8 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
         switch (connection->question) {
         case PG_CONNECT:
         case PG_BLOCKERS:
+        case PG_LOCK_COUNTS:
+        case PG_END_SWEEP: /* its daemons have no life in their labels */
         case PG_QUESTION_MAX_:
                 break;
         case PG_IDENTIFY:
@@ -298,6 +315,9 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
                 break;
         case PG_LOCK_HOLDERS:
                 list_lock_holders(connection, rows);
+                break;
+        case PG_HOLDER_BUSY:
+                list_busy(connection, rows);
                 break;
         }
         rows->answer.n_rows = rows->answer.n_columns ? rows->n_cells / rows->answer.n_columns : 0;

@@ -306,6 +306,89 @@ static void lock_holders_are_sessions_and_prepared_transactions(void **state)
         sql(f->admin, "DROP SCHEMA test_held_gw0 CASCADE; DROP SCHEMA test_other_gw0 CASCADE");
 }
 
+/* Asked by a role that sees nobody's state. */
+static void who_builds_is_busy_and_who_reads_is_not(void **state)
+{
+        struct fixture *f = *state;
+        struct pg_connection *c;
+        PGconn *builder = session(f, "user=postgres dbname=postgres application_name=pytest_gw1_busy_engine");
+        PGconn *reader = session(f, "user=postgres dbname=postgres application_name=pytest_gw2_busy");
+        PGconn *waiter = session(f, "user=postgres dbname=postgres application_name=pytest_gw3_busy");
+        char pid[16];
+
+        sql(f->admin,
+            "DROP ROLE IF EXISTS blind; CREATE ROLE blind LOGIN; CREATE TABLE public.looked_at (id int)");
+        c = open_ok(f, by_socket(f, "user=blind dbname=postgres"));
+        sql(builder, "BEGIN");
+        sql(reader, "BEGIN; SELECT count(*) FROM public.looked_at");
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw1", "busy"));
+        assert_int_equal(f->heard.n_rows, 0);
+        sql(builder, "CREATE TABLE public.built (id int)");
+        (void)snprintf(pid, sizeof(pid), "%d", PQbackendPID(builder));
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw1", "busy"));
+        assert_int_equal(f->heard.n_rows, 1);
+        assert_string_equal(cell(f, 0, 0), pid);
+
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw2", "busy"));
+        assert_int_equal(f->heard.n_rows, 0);
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw1", "bus"));
+        assert_int_equal(f->heard.n_rows, 0);
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw", "busy"));
+        assert_int_equal(f->heard.n_rows, 0);
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "%", "busy'"));
+        assert_int_equal(f->heard.n_rows, 0);
+
+        /* It has built nothing yet, and will. */
+        assert_int_equal(PQsendQuery(waiter, "DROP TABLE public.looked_at"), 1);
+        while (!*sql(f->admin, "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"))
+                ;
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw3", "busy"));
+        assert_int_equal(f->heard.n_rows, 1);
+
+        sql(builder, "ROLLBACK");
+        assert_ok(f, ask(f, c, PG_HOLDER_BUSY, "gw1", "busy"));
+        assert_int_equal(f->heard.n_rows, 0);
+        PQfinish(reader);
+        PQfinish(waiter);
+        PQfinish(builder);
+        pg_close(f, c);
+        sql(f->admin, "DROP TABLE IF EXISTS public.looked_at; DROP ROLE blind");
+}
+
+/* Objects, not modes: the lock table has one entry for both. */
+static void locks_are_counted_by_object(void **state)
+{
+        struct fixture *f = *state;
+        struct pg_connection *c = open_ok(f, f->conninfo);
+        PGconn *builder = session(f, "user=postgres dbname=postgres application_name=pytest_gw1_counts");
+        PGconn *reader = session(f, "user=postgres dbname=postgres application_name=pytest_gw2_counts");
+        unsigned long long objects;
+
+        sql(reader, "BEGIN; SELECT count(*) FROM pg_class"); /* fast path only */
+        sql(builder, "BEGIN; CREATE SCHEMA test_counts_gw1");
+        sql(builder, "DO $$ BEGIN FOR i IN 1..20 LOOP EXECUTE format('CREATE TABLE test_counts_gw1.t%%s "
+                     "(id serial PRIMARY KEY, a text REFERENCES test_counts_gw1.t1 (a), UNIQUE (a))', i); "
+                     "END LOOP; END $$");
+        assert_ok(f, ask(f, c, PG_LOCK_COUNTS, NULL, NULL));
+        assert_int_equal(f->heard.n_columns, 2);
+        assert_int_equal(row_of(f, 0, "pytest_gw2_counts"), -1);
+        assert_true(row_of(f, 0, "pytest_gw1_counts") >= 0);
+        objects = strtoull(cell(f, (unsigned)row_of(f, 0, "pytest_gw1_counts"), 1), NULL, 10);
+        assert_string_equal(
+                cell(f, (unsigned)row_of(f, 0, "pytest_gw1_counts"), 1),
+                sql(f->admin,
+                    "SELECT count(*) FROM (SELECT DISTINCT locktype, database, relation, classid, "
+                    "objid, transactionid FROM pg_locks WHERE NOT fastpath AND pid = %d) one",
+                    PQbackendPID(builder)));
+        assert_true(objects > 20 * 6);
+        assert_true(objects < strtoull(sql(f->admin, "SELECT count(*) FROM pg_locks WHERE pid = %d",
+                                           PQbackendPID(builder)),
+                                       NULL, 10));
+        PQfinish(reader);
+        PQfinish(builder);
+        pg_close(f, c);
+}
+
 static void blockers_have_both_sides(void **state)
 {
         struct fixture *f = *state;
@@ -412,6 +495,8 @@ int main(void)
                 cmocka_unit_test(time_outs_hold_inside_the_transaction_only),
                 cmocka_unit_test(a_drop_dies_with_its_connection),
                 cmocka_unit_test(lock_holders_are_sessions_and_prepared_transactions),
+                cmocka_unit_test(who_builds_is_busy_and_who_reads_is_not),
+                cmocka_unit_test(locks_are_counted_by_object),
                 cmocka_unit_test(blockers_have_both_sides),
                 cmocka_unit_test(nobody_redefines_what_is_asked),
                 cmocka_unit_test(
