@@ -29,7 +29,7 @@ static void on_lease_ended(void *owner, const struct lease *lease)
         };
         struct daemon *d = owner;
 
-        slots_lease_ended(d->services.slots, lease->id, lease->state == LEASE_REVOKED, reasons[lease->state]);
+        slots_lease_ended(d->services.slots, lease->id, lease->state != LEASE_RELEASED, reasons[lease->state]);
         sweeper_soon(d->services.sweeper);
         services_lease_events.ended(owner, lease);
         daemon_touch_status(d);
@@ -51,7 +51,8 @@ void daemon_make_services(struct daemon *d)
         s->ledger = ledger_sqlite_seam(d->ledger);
         s->databases = databases_new(s->env, d->pg, &d->settings);
         s->leases = leases_new(s->env, s->ledger, &d->settings, &d->lease_events, s);
-        s->slots = slots_new(s->env, s->ledger, s->databases, &d->settings, &services_slot_events, s);
+        s->slots = slots_new(s->env, s->ledger, s->databases, d->pg, &d->settings, &services_slot_events, s);
+        s->lock_budget = lock_budget_new(s->env, d->pg, s->databases, s->slots, &d->settings);
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
         s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
@@ -67,6 +68,7 @@ void daemon_free_services(struct daemon *d)
         s->server = server_free(s->server);
         s->locks = locks_free(s->locks);
         s->sweeper = sweeper_free(s->sweeper);
+        s->lock_budget = lock_budget_free(s->lock_budget);
         s->slots = slots_free(s->slots);
         s->leases = leases_free(s->leases);
         s->databases = databases_free(s->databases);

@@ -16,6 +16,8 @@
 #define SHORT_COLUMNS  12 /* of a namespace where several stand in one line */
 #define REASON_COLUMNS 40
 
+#define LOCKS_TIGHT_PERCENT 80 /* of the lock table; berthd warns at the same mark */
+
 static void print_headline(const struct cli *cli, const struct cJSON *status)
 {
         const char *version = json_get_string(status, "version");
@@ -62,9 +64,10 @@ static void describe_use(const struct cJSON *use, char *text, size_t size)
         char age[BERTH_DURATION_SIZE];
         bool is_long = namespace && strlen(namespace) > SHORT_COLUMNS;
 
-        (void)snprintf(text, size, "%s %.*s%s %s", worker ? worker : "sweep", SHORT_COLUMNS,
+        (void)snprintf(text, size, "%s %.*s%s %s%s", worker ? worker : "sweep", SHORT_COLUMNS,
                        namespace ? namespace : "?", is_long ? print_ellipsis() : "",
-                       print_age(json_get_integer(use, "sinceUSec", 0), age));
+                       print_age(json_get_integer(use, "sinceUSec", 0), age),
+                       json_get_bool(use, "draining", false) ? " draining" : "");
 }
 
 static const struct cJSON *find_holder(const struct cJSON *cluster, int64_t slot)
@@ -91,12 +94,29 @@ static void print_queue(struct print_field *field, const struct cJSON *cluster)
         print_field_item(field, PRINT_WARNING, "   ", "queue: %d, first %s", n, text);
 }
 
-static void print_cluster(const struct cli *cli, const struct cJSON *cluster)
+/* No peak: no holder has been looked at yet. */
+static void print_locks(struct print_field *field, const struct cJSON *cluster)
 {
         int64_t table = json_get_integer(cluster, "lockTable", 0),
-                peak = json_get_integer(cluster, "lockPeak", 0);
+                peak = json_get_integer(cluster, "lockPeak", 0),
+                needed = json_get_integer(cluster, "slots", 0) * peak;
+        char of_peak[PRINT_COUNT_SIZE], of_table[PRINT_COUNT_SIZE], all[PRINT_COUNT_SIZE];
+
+        if (!table || !peak)
+                return;
+        if (needed * 100 <= table * LOCKS_TIGHT_PERCENT)
+                print_field_item(field, PRINT_PLAIN, "   ", "locks: peak %s of %s",
+                                 print_count(peak, of_peak), print_count(table, of_table));
+        else
+                print_field_item(field, PRINT_WARNING, "   ", "locks: peak %s of %s, all slots need %s",
+                                 print_count(peak, of_peak), print_count(table, of_table),
+                                 print_count(needed, all));
+}
+
+static void print_cluster(const struct cli *cli, const struct cJSON *cluster)
+{
         const char *separator = "";
-        char text[80], of_peak[PRINT_COUNT_SIZE], of_table[PRINT_COUNT_SIZE];
+        char text[80];
         struct print_field field;
 
         print_field_begin(&field, cli, "Slots");
@@ -115,9 +135,7 @@ static void print_cluster(const struct cli *cli, const struct cJSON *cluster)
                                  use ? text : "free");
         }
         print_queue(&field, cluster);
-        if (table)
-                print_field_item(&field, PRINT_PLAIN, "   ", "locks: peak %s of %s",
-                                 print_count(peak, of_peak), print_count(table, of_table));
+        print_locks(&field, cluster);
         print_field_end(&field);
 }
 

@@ -211,6 +211,8 @@ struct cJSON *describe_slot_use(struct services *services, const struct slot_use
         json_add_string(object, "worker", use->worker[0] ? use->worker : NULL);
         if (use->grant)
                 json_add_integer(object, "slot", use->slot);
+        if (use->state == SLOT_DRAINING)
+                json_add_bool(object, "draining", true);
         json_add_string(object, "database", database_of(services, use));
         json_add_integer(object, "sinceUSec", (int64_t)env_realtime(services->env) - held);
         return object;

@@ -286,8 +286,9 @@ static void on_let_go(void *owner, uint64_t connection, const struct slot_use *u
 
 static void on_changed(void *owner, unsigned cluster)
 {
-        (void)owner;
-        (void)cluster;
+        struct services *services = owner;
+
+        lock_budget_changed(services->lock_budget, cluster);
 }
 
 const struct slot_events services_slot_events = {

@@ -42,6 +42,8 @@ static struct cJSON *describe_cluster(struct services *services, unsigned id)
         json_add(object, "waiters", uses.waiters);
         if (cluster && cluster->lock_table > 0)
                 json_add_integer(object, "lockTable", cluster->lock_table);
+        if (lock_budget_peak(services->lock_budget, id) > 0)
+                json_add_integer(object, "lockPeak", lock_budget_peak(services->lock_budget, id));
         return object;
 }
 

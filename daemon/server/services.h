@@ -12,6 +12,7 @@
 #include "server/method.h"
 #include "service/databases.h"
 #include "service/leases.h"
+#include "service/lock_budget.h"
 #include "service/locks.h"
 #include "service/slots.h"
 #include "service/sweep.h"
@@ -24,6 +25,7 @@ struct services {
         struct databases *databases;
         struct leases *leases;
         struct slots *slots;
+        struct lock_budget *lock_budget;
         struct sweeper *sweeper;
         struct locks *locks;
         struct server *server;

@@ -134,20 +134,11 @@ void slot_end(struct slot_record *record, const char *why)
         if (stage == SLOT_RESOLVING)
                 databases_forget_resolve(slots->databases, slots, record->use.id);
         if (stage == SLOT_LOST)
-                slot_forget_lost(record);
+                slot_forget_lost(slots);
         if (!cluster)
                 return;
         (void)slot_queue_remove(cluster->queue, record->use.id);
         slot_hand_out(slots, cluster, NULL);
-}
-
-/*
- * Its connection has closed, or its process ended, without ReleaseSlot. This is the one place that knows a
- * death from a release: what waits for the dead holder's sessions belongs here, with slot_queue_drain().
- */
-void slot_holder_died(struct slot_record *record)
-{
-        slot_end(record, "died");
 }
 
 void slot_fail(struct slot_record *record, int error, const char *message)
@@ -165,6 +156,10 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
                 slot_fail(record, SLOTS_E_GONE, NULL);
                 return;
         }
+        if (record->stage == SLOT_LOST && revoked) {
+                slot_give_up_lost(record, "revoked");
+                return;
+        }
         if (!record->connection) {
                 slot_end(record, revoked ? "revoked" : "released");
                 slot_record_free(record);
@@ -177,8 +172,8 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
         record->revoked = revoked;
         record->text = alloc_string(reason);
         slot_tell(record, SLOT_TELL_LET_GO);
-        if (record->connection->is_process_gone)
-                slot_holder_died(record);
+        if (revoked)
+                slot_orphan(record, record->connection->is_process_gone ? "died" : "revoked");
         else
-                slot_end(record, revoked ? "revoked" : "released");
+                slot_end(record, "released");
 }

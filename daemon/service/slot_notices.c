@@ -50,31 +50,25 @@ static void tell_granted(struct slot_record *record)
                 slots->events->granted(slots->owner, record->use.connection, &record->use);
 }
 
-/* It is over and told: nobody finds it any more while its connection is told, which may close meanwhile. */
-static void leave_connection(struct slot_record *record)
-{
-        TAILQ_REMOVE(&record->connection->records, record, of_connection);
-        record->connection = NULL;
-}
-
 static void tell_failed(struct slot_record *record)
 {
         const struct slots *slots = record->slots;
+        uint64_t connection = record->use.connection;
 
-        leave_connection(record);
-        slots->events->failed(slots->owner, record->use.connection, &record->use, record->error,
-                              record->text);
+        slot_record_leave(record);
+        slots->events->failed(slots->owner, connection, &record->use, record->error, record->text);
         slot_record_free(record);
 }
 
 static void tell_let_go(struct slot_record *record)
 {
         const struct slots *slots = record->slots;
+        uint64_t connection = record->use.connection;
 
-        leave_connection(record);
-        slots->events->let_go(slots->owner, record->use.connection, &record->use, record->revoked,
-                              record->text);
-        slot_record_free(record);
+        slot_record_leave(record);
+        slots->events->let_go(slots->owner, connection, &record->use, record->revoked, record->text);
+        if (record->stage == SLOT_OVER)
+                slot_record_free(record);
 }
 
 void slot_on_notices(void *owner)

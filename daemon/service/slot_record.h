@@ -9,14 +9,18 @@
  *      slot_table.c        finding records by number and connection; clusters
  *      slot_notices.c      what is to be told, told later; places and deadlines
  *      slot_recovery.c     slots that were held before a restart
+ *      slot_drain.c        slots whose holder died: not handed on before its sessions have finished
  *
  * A request:
  *
- *      RESOLVING ──▶ WAITING ──▶ HELD ──▶ OVER     (OVER: only while its end is still to be told)
- *          │            │          ▲
- *          └────────────┴──▶ OVER  └── LOST        held before a restart, by a connection that is not ours
+ *      RESOLVING ──▶ QUEUED ──▶ IN_USE ──▶ OVER    (OVER: only while its end is still to be told)
+ *          │           │         ▲  │       ▲
+ *          └───────────┴──▶ OVER │  └──▶ ORPHANED  its holder died; DRAINING in the queue
+ *                                │          ▲
+ *                               LOST ───────┘      held before a restart, by a connection that is not ours
  */
 
+#include "service/drain.h"
 #include "service/slots.h"
 
 #include <sys/queue.h>
@@ -26,7 +30,7 @@
 #define uthash_fatal(message) alloc_failed()
 #include <uthash.h>
 
-enum slot_stage { SLOT_RESOLVING, SLOT_QUEUED, SLOT_IN_USE, SLOT_LOST, SLOT_OVER };
+enum slot_stage { SLOT_RESOLVING, SLOT_QUEUED, SLOT_IN_USE, SLOT_LOST, SLOT_ORPHANED, SLOT_OVER };
 
 /* What its connection has still to be told; a later one replaces an earlier one. */
 enum slot_notice {
@@ -60,6 +64,10 @@ struct slot_record {
 
         char cluster_key[SLOT_CLUSTER_KEY_SIZE]; /* LOST */
         struct process_watch *watch;             /* LOST */
+        bool is_placed;                          /* LOST, over, and its cluster is being asked for */
+
+        struct drain *drain; /* ORPHANED */
+        const char *why;     /* ORPHANED, or is_placed: why it ended */
 
         struct slot_connection *connection;
         TAILQ_ENTRY(slot_record) link;          /* slots::all */
@@ -92,10 +100,12 @@ struct slots {
         struct env *env;
         struct ledger *ledger;
         struct databases *databases;
+        struct pg *pg;
         const struct slot_events *events;
         void *owner;
         unsigned n_slots;
         uint64_t start_grace;
+        struct drain_limits drain_limits;
 
         struct slot_records all; /* oldest first */
         struct slot_record *by_id;
@@ -120,6 +130,7 @@ static inline bool slot_is_waiting(const struct slot_record *record)
 /* slot_table.c */
 struct slot_record *slot_record_new(struct slots *slots, enum slot_stage stage);
 struct slot_record *slot_record_free(struct slot_record *record); /* out of all tables */
+void slot_record_leave(struct slot_record *record);                /* its connection; no more is told */
 struct slot_record *slot_record_find(struct slots *slots, uint64_t id);
 struct slot_connection *slot_connection_find(struct slots *slots, uint64_t id);
 struct slot_connection *slot_connection_get(struct slots *slots, uint64_t id, const struct peer *peer);
@@ -135,7 +146,6 @@ void slot_hand_out(struct slots *slots, struct slot_cluster *cluster, const stru
 void slot_hand_out_everywhere(struct slots *slots);
 /* Whatever it is, it is no longer: out of the queue, and free for the next. The record stays. */
 void slot_end(struct slot_record *record, const char *why);
-void slot_holder_died(struct slot_record *record);
 /* slot_end, and what its connection is told, if it is still open. Frees the record, sooner or later. */
 void slot_fail(struct slot_record *record, int error, const char *message);
 void slot_let_go(struct slot_record *record, bool revoked, const char *reason);
@@ -150,7 +160,14 @@ void slot_on_notices(void *owner);
 void slot_on_change(void *owner);
 void slot_on_deadline(void *owner);
 
+/* slot_drain.c */
+/* slot_end, but for who may have left sessions that build: then it is ORPHANED, and ends and is freed later. */
+void slot_orphan(struct slot_record *record, const char *why);
+/* Handed on although its sessions may not have finished. */
+void slot_report(const struct slot_record *record, const char *why);
+
 /* slot_recovery.c */
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster);
-void slot_forget_lost(struct slot_record *record); /* it is LOST no longer */
+void slot_forget_lost(struct slots *slots); /* one is LOST no longer */
+void slot_give_up_lost(struct slot_record *record, const char *why);
 void slot_on_grace(void *owner);

@@ -3,7 +3,8 @@
 /*
  * A slot that was held before a restart stays reserved until its holder claims it again, its process is gone,
  * or start_grace has passed. Which of our clusters it is on may not be known yet, so nothing new is granted
- * anywhere until no such slot is left.
+ * anywhere until no such slot is left. One that is given up without its holder's doing takes its place in the
+ * queue of its cluster first, and is drained there.
  */
 
 #include "service/slot_record.h"
@@ -38,17 +39,104 @@ void slots_load(struct slots *slots, const struct ledger_change *row)
         (void)snprintf(record->use.worker, sizeof(record->use.worker), "%s", row->worker ? row->worker : "");
 }
 
-static void give_up(struct slot_record *record, const char *why)
+/* Fewer slots are configured now than there were: the surplus is held all the same, and not granted again. */
+static void restore(struct slot_record *record, struct slot_cluster *cluster)
 {
-        slot_end(record, why);
+        unsigned n_slots = slot_queue_slots(cluster->queue);
+        unsigned n_needed = slot_queue_n_held(cluster->queue) + 1;
+        int slot = record->use.slot;
+
+        if (slot >= 0 && (unsigned)slot >= n_needed)
+                n_needed = (unsigned)slot + 1;
+        if (n_needed > n_slots)
+                slot_queue_resize(cluster->queue, n_needed);
+        /* Taken: two names of one server had been two clusters before. Any number does, as long as it counts.
+         */
+        for (unsigned i = 0;
+             !slot_queue_restore(cluster->queue, record->use.id, (uint64_t)record->use.lease, slot); i++) {
+                slot = (int)i;
+                if (i >= slot_queue_slots(cluster->queue))
+                        slot_queue_resize(cluster->queue, i + 1);
+        }
+        record->stage = SLOT_IN_USE;
+        record->cluster = cluster;
+        record->use.cluster = cluster->id;
+        record->use.slot = slot;
+        slot_queue_resize(cluster->queue, n_slots);
+}
+
+/* Of those with the same system_identifier the one at the same address, if it is known. */
+static struct slot_cluster *place_of(const struct slot_record *record, unsigned id)
+{
+        struct slots *slots = record->slots;
+
+        for (unsigned i = 1; i <= databases_n_clusters(slots->databases); i++) {
+                struct slot_cluster *cluster = slot_cluster_get(slots, i);
+
+                if (!strcmp(cluster->key, record->cluster_key))
+                        return cluster;
+        }
+        return slot_cluster_get(slots, id);
+}
+
+/* From the queue of its cluster on it is as any other whose holder died. */
+static void place(struct slot_record *record, unsigned id)
+{
+        struct slots *slots = record->slots;
+
+        restore(record, place_of(record, id));
+        slot_orphan(record, record->why);
+        if (record->stage == SLOT_OVER)
+                slot_record_free(record);
+        slot_forget_lost(slots);
+}
+
+static void on_placed(void *owner, uint64_t id, unsigned cluster, const char *why)
+{
+        struct slot_record *record = slot_record_find(owner, id);
+
+        record->is_placed = false;
+        if (cluster) {
+                place(record, cluster);
+                return;
+        }
+        slot_report(record, why);
+        slot_end(record, record->why);
         slot_record_free(record);
+}
+
+void slot_give_up_lost(struct slot_record *record, const char *why)
+{
+        struct slots *slots = record->slots;
+        char identifier[SLOT_CLUSTER_KEY_SIZE];
+        unsigned cluster;
+
+        if (record->is_placed)
+                return;
+        if (record->watch)
+                slots->env->ops->process_unwatch(record->watch);
+        record->watch = NULL;
+        record->why = why;
+        (void)snprintf(identifier, sizeof(identifier), "%.*s", (int)strcspn(record->cluster_key, "@"),
+                       record->cluster_key);
+        if (!*identifier || !databases_count(slots->databases)) {
+                slot_end(record, why);
+                slot_record_free(record);
+                return;
+        }
+        cluster = databases_known_cluster(slots->databases, NULL, identifier);
+        if (cluster)
+                place(record, cluster);
+        else
+                record->is_placed = !databases_resolve(slots->databases, NULL, identifier, on_placed, slots,
+                                                       record->use.id);
 }
 
 static void on_process_gone(void *owner, uint64_t id)
 {
         struct slots *slots = owner;
 
-        give_up(slot_record_find(slots, id), "died");
+        slot_give_up_lost(slot_record_find(slots, id), "died");
 }
 
 static void recover(struct slot_record *record)
@@ -58,7 +146,7 @@ static void recover(struct slot_record *record)
         bool is_of_this_boot = !*process->boot_id || !strcmp(process->boot_id, env->ops->boot_id(env));
 
         if (!is_of_this_boot || (process->pid && env->ops->process_state(env, process) == PROCESS_GONE))
-                give_up(record, "died");
+                slot_give_up_lost(record, "died");
         else
                 record->watch =
                         env->ops->process_watch(env, process, on_process_gone, record->slots, record->use.id);
@@ -85,12 +173,12 @@ void slots_loaded(struct slots *slots, const struct ledger_numbers *next)
         arm_grace(slots, slots->start_grace);
 }
 
-void slot_forget_lost(struct slot_record *record)
+void slot_forget_lost(struct slots *slots)
 {
-        if (--record->slots->n_lost)
+        if (--slots->n_lost)
                 return;
-        record->slots->env->ops->timer_disarm(record->slots->grace_timer);
-        slot_hand_out_everywhere(record->slots);
+        slots->env->ops->timer_disarm(slots->grace_timer);
+        slot_hand_out_everywhere(slots);
 }
 
 void slot_on_grace(void *owner)
@@ -111,11 +199,11 @@ void slot_on_grace(void *owner)
         }
         for (record = TAILQ_FIRST(&slots->all); record; record = next) {
                 next = TAILQ_NEXT(record, link);
-                if (record->stage != SLOT_LOST)
+                if (record->stage != SLOT_LOST || record->is_placed)
                         continue;
-                log_warning("slot not claimed again: namespace=%s worker=%s slot=%d; it is free now",
+                log_warning("slot not claimed again: namespace=%s worker=%s slot=%d; it is taken back now",
                             record->use.namespace, record->use.worker, record->use.slot);
-                give_up(record, "not reclaimed");
+                slot_give_up_lost(record, "not reclaimed");
         }
 }
 
@@ -129,29 +217,6 @@ static struct slot_record *find_lost(struct slots *slots, int64_t lease, int64_t
         return NULL;
 }
 
-/* Fewer slots are configured now than there were: the surplus is held all the same, and not granted again. */
-static void restore(struct slot_record *record, struct slot_cluster *cluster)
-{
-        unsigned n_slots = slot_queue_slots(cluster->queue);
-        unsigned n_needed = slot_queue_n_held(cluster->queue) + 1;
-        int slot = record->use.slot;
-
-        if (slot >= 0 && (unsigned)slot >= n_needed)
-                n_needed = (unsigned)slot + 1;
-        if (n_needed > n_slots)
-                slot_queue_resize(cluster->queue, n_needed);
-        /* Taken: two names of one server had been two clusters before.
-         * Any number does, as long as it counts. */
-        for (unsigned i = 0;
-             !slot_queue_restore(cluster->queue, record->use.id, (uint64_t)record->use.lease, slot); i++) {
-                slot = (int)i;
-                if (i >= slot_queue_slots(cluster->queue))
-                        slot_queue_resize(cluster->queue, i + 1);
-        }
-        record->use.slot = slot;
-        slot_queue_resize(cluster->queue, n_slots);
-}
-
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster)
 {
         struct slots *slots = record->slots;
@@ -159,15 +224,13 @@ bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster)
 
         if (!lost)
                 return false;
-        record->stage = SLOT_IN_USE;
-        record->cluster = cluster;
         record->use.state = SLOT_HELD;
         record->use.grant = lost->use.grant;
         record->use.slot = lost->use.slot;
         record->use.granted_usec = lost->use.granted_usec;
         restore(record, cluster);
         slot_record_free(lost);
-        slot_forget_lost(record);
+        slot_forget_lost(slots);
         slot_has_changed(slots, cluster);
         return true;
 }

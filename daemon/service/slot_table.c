@@ -19,15 +19,25 @@ struct slot_record *slot_record_new(struct slots *slots, enum slot_stage stage)
         return record;
 }
 
+void slot_record_leave(struct slot_record *record)
+{
+        slot_untell(record);
+        if (record->connection)
+                TAILQ_REMOVE(&record->connection->records, record, of_connection);
+        record->connection = NULL;
+        record->use.connection = 0;
+}
+
 struct slot_record *slot_record_free(struct slot_record *record)
 {
         struct slots *slots = record->slots;
 
-        slot_untell(record);
+        slot_record_leave(record);
         if (record->watch)
                 slots->env->ops->process_unwatch(record->watch);
-        if (record->connection)
-                TAILQ_REMOVE(&record->connection->records, record, of_connection);
+        if (record->is_placed)
+                databases_forget_resolve(slots->databases, slots, record->use.id);
+        drain_free(record->drain);
         TAILQ_REMOVE(&slots->all, record, link);
         HASH_DEL(slots->by_id, record);
         free(record->use.label);

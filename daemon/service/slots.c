@@ -7,7 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases *databases,
+static void set_limits(struct slots *slots, const struct settings *settings)
+{
+        slots->n_slots = settings->ddl_slots;
+        slots->start_grace = settings->start_grace;
+        slots->drain_limits = (struct drain_limits){
+                .busy = settings->statement_timeout,
+                .silent = 2 * settings->connect_timeout,
+                .answer = settings->connect_timeout,
+        };
+}
+
+struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases *databases, struct pg *pg,
                         const struct settings *settings, const struct slot_events *events, void *owner)
 {
         struct slots *slots = NEW(struct slots);
@@ -15,10 +26,10 @@ struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases
         slots->env = env;
         slots->ledger = ledger;
         slots->databases = databases;
+        slots->pg = pg;
         slots->events = events;
         slots->owner = owner;
-        slots->n_slots = settings->ddl_slots;
-        slots->start_grace = settings->start_grace;
+        set_limits(slots, settings);
         slots->next_grant = 1;
         TAILQ_INIT(&slots->all);
         TAILQ_INIT(&slots->notices);
@@ -61,8 +72,7 @@ void slots_configure(struct slots *slots, const struct settings *settings)
 {
         struct slot_cluster *cluster, *next;
 
-        slots->n_slots = settings->ddl_slots;
-        slots->start_grace = settings->start_grace;
+        set_limits(slots, settings);
         HASH_ITER (hh, slots->clusters, cluster, next)
                 slot_queue_resize(cluster->queue, slots->n_slots);
         slot_hand_out_everywhere(slots);
@@ -211,15 +221,17 @@ void slots_connection_closed(struct slots *slots, uint64_t connection_id)
         /* Those that wait first: what it holds would be handed on to them. */
         for (record = TAILQ_FIRST(&connection->records); record; record = next) {
                 next = TAILQ_NEXT(record, of_connection);
-                if (record->stage == SLOT_IN_USE)
+                if (!slot_is_waiting(record))
                         continue;
-                if (record->stage != SLOT_OVER)
-                        slot_end(record, "hung up");
+                slot_end(record, "hung up");
                 slot_record_free(record);
         }
         while ((record = TAILQ_FIRST(&connection->records))) {
-                slot_holder_died(record);
-                slot_record_free(record);
+                if (record->stage == SLOT_IN_USE)
+                        slot_orphan(record, "died");
+                slot_record_leave(record);
+                if (record->stage == SLOT_OVER)
+                        slot_record_free(record);
         }
         slot_connection_free(connection);
 }
@@ -233,7 +245,9 @@ void slots_lease_ended(struct slots *slots, int64_t lease, bool revoked, const c
                         slot_fail(record, SLOTS_E_GONE, NULL);
         for (record = TAILQ_FIRST(&slots->all); record; record = next) {
                 next = TAILQ_NEXT(record, link);
-                if (record->use.lease == lease && record->stage != SLOT_OVER)
+                if (record->use.lease != lease)
+                        continue;
+                if (record->stage == SLOT_IN_USE || record->stage == SLOT_LOST)
                         slot_let_go(record, revoked, reason);
         }
 }

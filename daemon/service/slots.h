@@ -4,7 +4,8 @@
 /*
  * DDL slots, per cluster (product section 5). The order is core/slot_queue's; here are connections, processes,
  * deadlines and the ledger. A slot is freed as soon as anything says so: release, its connection closing, its
- * process ending, its lease ending. A holder that is merely silent keeps it.
+ * process ending, its lease ending. A holder that is merely silent keeps it. Without ReleaseSlot or Release it is
+ * DRAINING first: handed on when the holder's sessions have finished what they build (drain.h).
  *
  * A grant is in the ledger, but its reply does not wait for the disk: slots matter to processes of this boot only.
  */
@@ -44,7 +45,7 @@ struct slot_use {
         int64_t grant; /* 0: waits */
         int slot;      /* -1: waits */
         enum slot_state state;
-        uint64_t connection; /* 0: the sweep, or a holder from before a restart */
+        uint64_t connection; /* 0: the sweep, a holder from before a restart, or one that is gone */
         int64_t lease;       /* 0: the sweep */
         unsigned cluster;
         struct peer peer;
@@ -67,7 +68,7 @@ struct slot_events {
 
 struct slots;
 
-struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases *databases,
+struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases *databases, struct pg *pg,
                         const struct settings *settings, const struct slot_events *events, void *owner);
 struct slots *slots_free(struct slots *slots);
 void slots_configure(struct slots *slots, const struct settings *settings);
@@ -83,6 +84,7 @@ int slots_acquire(struct slots *slots, const struct slot_request *request, const
  */
 int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64_t grant, uint64_t *ret_held_usec);
 void slots_connection_closed(struct slots *slots, uint64_t connection_id);
+/* revoked: not by its holder's Release; what it holds is drained. */
 void slots_lease_ended(struct slots *slots, int64_t lease, bool revoked, const char *reason);
 
 /* The sweep's: one at a time per id, behind every run. granted comes later, never from inside. */

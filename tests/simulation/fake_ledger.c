@@ -226,6 +226,8 @@ static void submit(struct ledger *seam, const struct ledger_change *change, ledg
         struct fake_change *copy = copy_of(change);
         struct chance *chance = &ledger->sim->chance;
 
+        if (change->kind == LEDGER_NOTED)
+                oracle_on_noted(ledger->sim, change);
         copy->done = done;
         copy->owner = owner;
         copy->ticket = ticket;

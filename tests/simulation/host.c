@@ -118,8 +118,8 @@ void host_start(struct host *host)
         host->databases = databases_new(&sim->world.env, &sim->pg.pg, &sim->settings);
         host->leases =
                 leases_new(&sim->world.env, &sim->ledger.ledger, &sim->settings, &host_lease_events, host);
-        host->slots = slots_new(&sim->world.env, &sim->ledger.ledger, host->databases, &sim->settings,
-                                &host_slot_events, host);
+        host->slots = slots_new(&sim->world.env, &sim->ledger.ledger, host->databases, &sim->pg.pg,
+                                &sim->settings, &host_slot_events, host);
         host->sweeper = sweeper_new(&sim->world.env, &sim->pg.pg, &sim->ledger.ledger, host->databases,
                                     host->leases, host->slots, &sim->settings, &host_sweep_events, host);
         fake_ledger_load(&sim->ledger, load, host, &next);

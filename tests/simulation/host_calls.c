@@ -109,7 +109,7 @@ static void lease_ended(void *owner, const struct lease *lease)
         sim_say(host->sim, "lease %lld of %s has ended: state %d", (long long)lease->id, lease->namespace,
                 (int)lease->state);
         run_on_ended(host->sim, lease);
-        slots_lease_ended(host->slots, lease->id, lease->state == LEASE_REVOKED, "its lease has ended");
+        slots_lease_ended(host->slots, lease->id, lease->state != LEASE_RELEASED, "its lease has ended");
         sweeper_soon(host->sweeper);
 }
 

@@ -39,6 +39,8 @@ void member_exit(struct member *member)
 
         if (!is_alive(member))
                 return;
+        if (member->session && member_holds_slot(member))
+                member->session->grant = member->grant;
         clock_cancel(&sim->clock, member->next);
         clock_cancel(&sim->clock, member->reconnect);
         member->next = member->reconnect = NULL;

@@ -142,11 +142,23 @@ void oracle_on_gone(struct sim *sim, const struct server_schema *schema)
         check_users(sim, schema, "gone");
 }
 
+/* What a dead holder has left on the server, and has not finished. */
+static bool still_builds(const struct session *session, const struct server_cluster *cluster)
+{
+        const struct server_backend *backend = session->backend;
+
+        return session->grant && backend && backend->database->cluster == cluster && backend->schema &&
+               backend->schema->maker == backend;
+}
+
 static void check_slots(struct sim *sim, const struct server_cluster *cluster)
 {
         unsigned n = fake_pg_n_drops(&sim->pg, cluster), n_drops = n;
         const struct run *run;
+        const struct session *session;
 
+        TAILQ_FOREACH (session, &sim->sessions, link)
+                n += still_builds(session, cluster);
         TAILQ_FOREACH (run, &sim->runs, link)
                 for (unsigned i = 1; i < run->n_members; i++)
                         n += member_holds_slot(&run->members[i]) &&
@@ -154,6 +166,20 @@ static void check_slots(struct sim *sim, const struct server_cluster *cluster)
         if (n > sim->settings.ddl_slots)
                 oracle_fail(sim, "%u hold slots of %s, %u of them drops; there are %u", n, cluster->address,
                             n_drops, sim->settings.ddl_slots);
+}
+
+/* Handed on all the same, and said so. */
+void oracle_on_noted(struct sim *sim, const struct ledger_change *change)
+{
+        char name[NAMES_MAX + 1];
+        struct session *session;
+
+        if (!change->worker ||
+            !names_make_application_name(change->namespace, change->worker, NULL, name, NULL))
+                return;
+        TAILQ_FOREACH (session, &sim->sessions, link)
+                if (session->backend && !strcmp(session->backend->application_name, name))
+                        session->grant = 0;
 }
 
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster)

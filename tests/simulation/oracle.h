@@ -8,7 +8,7 @@
  * berth name; the oid was listed; every database was seen, in whole, after that and not long ago; nothing
  *                       outside depends on it; a slot is free for it
  *      at every grant   nobody else has the namespace; the ledger has it
- *      at every slot    no more holders than slots
+ *      at every slot    no more holders than slots, and dead holders whose sessions still build count
  *      at the end       nobody waits, nothing stale is left
  */
 
@@ -17,10 +17,12 @@
 struct run;
 struct link;
 struct sweep_result;
+struct ledger_change;
 
 /* The first one counts. */
 void oracle_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+void oracle_on_noted(struct sim *sim, const struct ledger_change *change); /* an event of the daemon's */
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster); /* of the daemon's transaction */
 /* DROP SCHEMA has been carried out. looked_at: when its transaction asked for the sessions; 0: it did not. */
 void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_t looked_at);

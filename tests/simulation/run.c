@@ -143,10 +143,14 @@ void run_on_slot_released(struct link *link)
  */
 void run_on_killed(struct sim *sim)
 {
+        struct session *session;
         struct run *run;
 
         if (sim->is_strict)
                 return;
+        TAILQ_FOREACH (session, &sim->sessions, link)
+                if (!fake_ledger_has_grant(&sim->ledger, session->grant))
+                        session->grant = 0;
         TAILQ_FOREACH (run, &sim->runs, link)
                 for (unsigned i = 1; i < run->n_members; i++) {
                         struct member *member = &run->members[i];

@@ -10,6 +10,7 @@ struct session {
         struct server_backend *backend; /* NULL: cut */
         struct clock_event *end;        /* its client has gone */
         bool commits;                   /* what it was sent ends in COMMIT */
+        int64_t grant;                  /* of the slot that its dead client held, while that counts; or 0 */
         TAILQ_ENTRY(session) link;      /* sim::sessions */
 };
 

@@ -14,6 +14,10 @@ struct databases *fake_databases_free(struct databases *databases); /* complains
 
 /* "name" is a database of the cluster. known false: that takes asking its server. */
 void fake_databases_add(struct databases *databases, const char *name, unsigned cluster, bool known);
+/* Known no longer: that takes asking its server. */
+void fake_databases_forget(struct databases *databases, const char *name);
+/* As if [databases] were empty; clusters that were added stay known. */
+void fake_databases_configure_none(struct databases *databases);
 /* The answer to everything that was asked; why NULL: they are known now. */
 void fake_databases_answer(struct databases *databases, const char *why);
 unsigned fake_databases_n_asked(const struct databases *databases);

@@ -83,7 +83,7 @@ static const struct slot_events events = {
 static void start(struct slot_story *story)
 {
         story->slots = slots_new(fake_env(story->fake), memory_ledger(story->memory), story->databases,
-                                 &story->settings, &events, story);
+                                 fake_server_pg(story->server), &story->settings, &events, story);
 }
 
 int slot_story_setup(void **state)
@@ -94,11 +94,15 @@ int slot_story_setup(void **state)
         story->fake = fake_env_new();
         story->memory = memory_ledger_new(story->fake);
         story->databases = fake_databases_new(story->fake);
+        story->server = fake_server_new(story->fake);
         fake_databases_add(story->databases, "main", 1, true);
         fake_databases_add(story->databases, "tenant", 1, true);
         fake_databases_add(story->databases, "other", 2, true);
         fake_databases_add(story->databases, "far", 3, false);
-        story->settings = (struct settings){.ddl_slots = 2, .start_grace = START_GRACE};
+        story->settings = (struct settings){.ddl_slots = 2,
+                                            .start_grace = START_GRACE,
+                                            .statement_timeout = STATEMENT_TIMEOUT,
+                                            .connect_timeout = CONNECT_TIMEOUT};
         start(story);
         slots_loaded(story->slots, &(struct ledger_numbers){1, 1, 1, 1});
         *state = story;
@@ -110,6 +114,7 @@ int slot_story_teardown(void **state)
         struct slot_story *story = *state;
 
         slots_free(story->slots);
+        fake_server_free(story->server);
         fake_databases_free(story->databases);
         memory_ledger_free(story->memory);
         fake_env_free(story->fake);

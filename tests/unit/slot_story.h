@@ -11,10 +11,13 @@
 #include <cmocka.h>
 
 #include "fake_databases.h"
+#include "fake_server.h"
 #include "memory_ledger.h"
 #include "service/slots.h"
 
-#define START_GRACE (60 * USEC_PER_SEC)
+#define START_GRACE       (60 * USEC_PER_SEC)
+#define STATEMENT_TIMEOUT (30 * USEC_PER_SEC)
+#define CONNECT_TIMEOUT   (5 * USEC_PER_SEC)
 
 enum slot_told {
         SLOT_TOLD_QUEUED = 1,
@@ -39,6 +42,7 @@ struct slot_story {
         struct memory_ledger *memory;
         struct databases
                 *databases; /* main, tenant: cluster 1; other: cluster 2; far: cluster 3, to be asked for */
+        struct fake_server *server; /* of all of them; nobody is busy on it */
         struct settings settings;
         struct slots *slots;
         struct slot_telling tellings[8192];

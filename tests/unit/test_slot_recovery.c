@@ -128,6 +128,7 @@ static void who_died_meanwhile_holds_nothing(void **state)
         fake_env_kill(story->fake, &dead.peer.process);
         (void)fake_env_reuse_pid(story->fake, &reused.peer.process);
         slot_story_restart(story);
+        slot_story_settle(story);
         (void)slot_story_hold(story, 3, NULL);
         (void)slot_story_hold(story, 4, NULL);
 }
