@@ -59,12 +59,14 @@ struct ledger_change {
         int exit_status; /* -1: unknown */
         int slot;
         uint64_t until_usec;
+        uint64_t since_usec; /* only where it is read */
 };
 
 /*
  * What was there at the last stop, by kind, oldest first. Each is a struct ledger_change as it was submitted:
  *   LEDGER_LEASE_GRANTED   every lease that has not ended (with its first member as MEMBER_JOINED behind it)
- *   LEDGER_LEASE_ENDED     the last ended lease of each namespace still in the ledger; until_usec where kept
+ *   LEDGER_LEASE_ENDED     the last ended lease of each namespace still in the ledger, since_usec its grant;
+ *                          until_usec where kept
  *   LEDGER_MEMBER_JOINED   members that have not left, of leases that have not ended
  *   LEDGER_SLOT_GRANTED, LEDGER_CLAIMED, LEDGER_SIGHTED   what still stands
  *   LEDGER_SWEPT           the last one

@@ -174,13 +174,14 @@ struct cJSON *describe_lease_past(const struct lease_past *past)
         struct cJSON *object = json_object(), *context = json_object(), *runtime = json_object();
 
         json_add_string(context, "namespace", past->namespace);
+        json_add_string(context, "label", past->label);
         json_add(context, "databases", json_array());
         json_add(object, "context", context);
         json_add_integer(runtime, "lease", past->id);
         json_add_string(runtime, "state", lease_states[past->state]);
         json_add_integer(runtime, "uid", past->uid);
         json_add(runtime, "members", json_array());
-        json_add_integer(runtime, "sinceUSec", (int64_t)past->ended_usec);
+        json_add_integer(runtime, "sinceUSec", (int64_t)(past->since_usec ? past->since_usec : past->ended_usec));
         json_add_integer(runtime, "endedUSec", (int64_t)past->ended_usec);
         if (past->kept_until_usec)
                 json_add_integer(runtime, "keptUntilUSec", (int64_t)past->kept_until_usec);

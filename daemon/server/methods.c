@@ -30,7 +30,6 @@ void services_connection_closed(struct services *services, uint64_t connection)
 {
         slots_connection_closed(services->slots, connection);
         leases_connection_closed(services->leases, connection);
-        sweeper_forget_caller(services->sweeper, connection);
         locks_forget_caller(services->locks, connection);
 }
 

@@ -45,7 +45,9 @@ static void remember(struct lease_record *record)
         struct lease_ended ended = {
                 .id = record->lease.id,
                 .uid = record->lease.uid,
+                .label = alloc_string(record->lease.label),
                 .state = record->lease.state,
+                .since_realtime = record->lease.since_usec,
                 .ended_realtime = env_realtime(record->leases->env),
                 .kept_until = record->kept_until,
                 .ended_usec = env_boottime(record->leases->env),

@@ -12,14 +12,19 @@
  */
 #define REMEMBER_AT_LEAST_USEC (600 * USEC_PER_SEC)
 
+static void forget(struct leases *leases, struct lease_ended *ended)
+{
+        HASH_DEL(leases->ended, ended);
+        free(ended->label);
+        free(ended);
+}
+
 void lease_remember_ended(struct leases *leases, const struct lease_ended *ended)
 {
         struct lease_ended *old = lease_ended_find(leases, ended->namespace);
 
-        if (old) {
-                HASH_DEL(leases->ended, old);
-                free(old);
-        }
+        if (old)
+                forget(leases, old);
         old = NEW(struct lease_ended);
         *old = *ended;
         HASH_ADD_STR(leases->ended, namespace, old);
@@ -41,8 +46,10 @@ void leases_each_ended(struct leases *leases, lease_past_fn *each, void *owner)
                 struct lease_past past = {
                         .id = ended->id,
                         .namespace = ended->namespace,
+                        .label = ended->label,
                         .uid = ended->uid,
                         .state = ended->state,
+                        .since_usec = ended->since_realtime,
                         .ended_usec = ended->ended_realtime,
                         .kept_until_usec = leases_kept_until(leases, ended->namespace),
                 };
@@ -61,8 +68,7 @@ void leases_forget_ended(struct leases *leases, bool (*has_schemas)(void *owner,
                 if (now - ended->ended_usec < REMEMBER_AT_LEAST_USEC || has_schemas(owner, ended->namespace))
                         continue;
                 assert(leases->ended); /* has_schemas() only looks */
-                HASH_DEL(leases->ended, ended);
-                free(ended);
+                forget(leases, ended);
         }
 }
 
@@ -148,10 +154,8 @@ void lease_memory_clear(struct leases *leases)
         struct lease_ended *ended, *next_ended;
         struct lease_claim *claim, *next_claim;
 
-        HASH_ITER (hh, leases->ended, ended, next_ended) {
-                HASH_DEL(leases->ended, ended);
-                free(ended);
-        }
+        HASH_ITER (hh, leases->ended, ended, next_ended)
+                forget(leases, ended);
         HASH_ITER (hh, leases->claims, claim, next_claim) {
                 HASH_DEL(leases->claims, claim);
                 free(claim);

@@ -77,8 +77,9 @@ struct lease_ended {
         char namespace[NAMES_NAMESPACE_MAX + 1];
         int64_t id;
         unsigned uid;
+        char *label; /* or NULL */
         enum lease_state state;
-        uint64_t ended_realtime;
+        uint64_t since_realtime, ended_realtime;
         uint64_t kept_until;  /* real time; 0: not kept */
         uint64_t ended_usec;  /* boottime */
         bool has_secret_hash; /* released in this life: the same release again is harmless */
@@ -193,7 +194,7 @@ void lease_settle(struct lease_record *record); /* ends it if everything says so
 void lease_end(struct lease_record *record, enum lease_state state, const char *reason);
 
 /* lease_memory.c */
-void lease_remember_ended(struct leases *leases, const struct lease_ended *ended);
+void lease_remember_ended(struct leases *leases, const struct lease_ended *ended); /* takes its label */
 struct lease_ended *lease_ended_find(struct leases *leases, const char *namespace);
 bool lease_is_claimed(struct leases *leases, const char *namespace);
 void lease_memory_clear(struct leases *leases);

@@ -68,7 +68,9 @@ static void load_ended(struct leases *leases, const struct ledger_change *row)
         struct lease_ended ended = {
                 .id = row->lease,
                 .uid = row->uid,
+                .label = alloc_string(row->label),
                 .state = parse_end(row->detail),
+                .since_realtime = row->since_usec,
                 .ended_realtime = row->time_usec,
                 .kept_until = row->until_usec,
                 .ended_usec = env_boottime(leases->env),

@@ -154,8 +154,10 @@ void leases_each(struct leases *leases, lease_fn *each, void *owner); /* waiting
 struct lease_past {
         int64_t id;
         const char *namespace;
+        const char *label; /* or NULL */
         unsigned uid;
         enum lease_state state;    /* LEASE_CRASHED and below */
+        uint64_t since_usec;       /* real time; 0: not on record */
         uint64_t ended_usec;       /* real time */
         uint64_t kept_until_usec;  /* 0: not kept */
 };

@@ -338,7 +338,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
 {
         const struct drop_tools *tools = &sweeper->tools;
 
-        if (sweeper->result)
+        if (sweeper->result || sweeper->stopping)
                 return SWEEP_E_RUNNING;
         if (request->database && !databases_find(sweeper->databases, request->database))
                 return SWEEP_E_NO_SUCH_DATABASE;
@@ -369,12 +369,6 @@ static void on_timer(void *owner)
         } else {
                 (void)sweeper_start(sweeper, &(struct sweep_request){.caller = 0});
         }
-}
-
-void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller)
-{
-        if (sweeper->caller == caller)
-                sweeper->caller = 0;
 }
 
 void sweeper_stop(struct sweeper *sweeper)

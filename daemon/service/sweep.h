@@ -55,7 +55,7 @@ enum { SWEEP_E_RUNNING = 1, SWEEP_E_NO_SUCH_DATABASE };
 
 /* Who may ask for one that is no dry run is the server's business. */
 struct sweep_request {
-        uint64_t caller; /* told by events; 0: the daemon itself */
+        uint64_t caller; /* told by events, also when it has hung up; 0: the daemon itself */
         bool dry_run;
         const char *database; /* drop only there; every database is asked all the same. Or NULL */
 };
@@ -70,9 +70,8 @@ void sweeper_configure(struct sweeper *sweeper, const struct settings *settings)
 void sweeper_load(struct sweeper *sweeper, const struct ledger_change *row); /* CLAIMED, SIGHTED, SWEPT */
 void sweeper_loaded(struct sweeper *sweeper, const struct ledger_numbers *next);
 
+/* Also from inside finished(). SWEEP_E_RUNNING: one is running, or none begins any more. */
 int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request);
-/* The caller hung up: nothing is told any more; the sweep goes on. */
-void sweeper_forget_caller(struct sweeper *sweeper, uint64_t caller);
 /* Something ended: a sweep soon, several requests make one. */
 void sweeper_soon(struct sweeper *sweeper);
 /* No new drop; one that waits for its slot is given up, one that has begun goes on to its end: see sweeper_busy(). */

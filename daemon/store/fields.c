@@ -69,6 +69,7 @@ static const struct field fields[] = {
         FIELD(exit_status, STATUS),
         FIELD(slot, INTEGER),
         FIELD(until_usec, USEC),
+        FIELD(since_usec, USEC),
 };
 
 #define N_FIELDS (sizeof(fields) / sizeof(*fields))

@@ -23,7 +23,7 @@ static const struct query {
           " WHERE l.ended_usec IS NULL ORDER BY l.id" },
         { LEDGER_LEASE_ENDED,
           "SELECT l.id AS lease, l.namespace, l.label, l.uid, l.forced, l.outcome AS detail, l.reason,"
-          " l.exit_status, l.ended_usec AS time_usec, k.until_usec"
+          " l.exit_status, l.granted_usec AS since_usec, l.ended_usec AS time_usec, k.until_usec"
           " FROM lease l LEFT JOIN keep k ON k.namespace = l.namespace"
           " WHERE l.id IN (SELECT max(id) FROM lease WHERE ended_usec IS NOT NULL GROUP BY namespace) ORDER BY l.id" },
         { LEDGER_MEMBER_JOINED,

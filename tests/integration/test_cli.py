@@ -170,3 +170,18 @@ def test_locks_name_both_runs(daemon, databases):
     waiter.close()
     assert re.search(r"^platform: gw2 of pb \(pid \d+\)$", text, re.M), text
     assert re.search(r"behind +gw1 of pa \(pid \d+\)", text), text
+
+
+def test_an_ended_lease_keeps_its_label_and_its_start_also_across_a_restart(daemon, databases):
+    held, namespace = hold(daemon, "--label", "nightly run")
+    databases["platform"].make_schema("platform", f"test_{namespace}_gw0")
+    daemon.berth("keep", namespace, check=0)
+    [live] = daemon.leases()
+    let_go(held)
+    for _ in range(2):
+        [past] = daemon.json("list", "--all")["leases"]
+        assert past["context"]["label"] == "nightly run" and past["runtime"]["state"] == "released"
+        assert past["runtime"]["sinceUSec"] == live["runtime"]["sinceUSec"] < past["runtime"]["endedUSec"]
+        assert "nightly run" in daemon.berth("list", "--all", check=0).stdout
+        daemon.stop(signal.SIGKILL)
+        daemon.start()

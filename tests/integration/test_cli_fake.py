@@ -844,7 +844,8 @@ def test_sweep_exits_3_if_the_census_is_incomplete(path, fake):
 
 def test_a_running_sweep_is_told(path, fake):
     fake.answers["Sweep"] = lambda call: call.reply({"sinceUSec": 1}, error="io.berth.manage.SweepRunning")
-    failed(berth(path, "sweep"), 75, "another one is running")
+    failed(berth(path, "sweep", "-n"), 75, "another one is running")
+    assert fake.of("Sweep")[0].parameters == {"noWait": True}
 
 
 def test_history_revoke_and_keep(path, fake):
@@ -879,6 +880,18 @@ def test_progress_on_a_terminal_after_a_second(path, fake):
     run = Terminal(path, "sweep")
     call = fake.wait_for("Sweep")
     run.read_until("berth: sweeping")
+    call.reply({"result": SWEEP})
+    run.read_until("sweep 12: 1 dropped")
+    assert run.wait() == 0
+
+
+def test_whoever_waits_behind_another_sweep_is_told_so_on_a_terminal(path, fake):
+    fake.answers["Sweep"] = lambda call: call.reply({"waitsForUSec": int(time.time() * 1e6) - 7000000}, continues=True)
+    run = Terminal(path, "sweep", "--dry-run")
+    call = fake.wait_for("Sweep")
+    run.read_until("berth: waiting for a sweep that has been running for ")
+    call.reply({"verdict": "would_drop"}, continues=True)
+    run.read_until("berth: asking every database who is alive")
     call.reply({"result": SWEEP})
     run.read_until("sweep 12: 1 dropped")
     assert run.wait() == 0
