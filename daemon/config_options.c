@@ -2,6 +2,7 @@
 #include "config_options.h"
 
 #include "pg/check.h"
+#include "proto/place.h"
 #include "proto/protocol.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -236,6 +237,9 @@ static const struct option options[] = {
          RANGE(settings.keep_for, SECOND, 3650 * DAY)},
         {"sweep_interval", parse_duration, "5min", "How often to sweep when nothing else asks for it.",
          RANGE(settings.sweep_interval, 100 * USEC_PER_MSEC, 365 * DAY)},
+        {"idle_exit", parse_duration, "0s",
+         "After how long without a connection or a live lease to end; 0s: never. Of a user's own instance: 15min.",
+         RANGE(idle_exit, 0, 365 * DAY)},
         {"history", parse_duration, "30d", "How long ended leases, sweeps and events are remembered.",
          RANGE(settings.history, HOUR, 3650 * DAY)},
         {"namespace_env", parse_variables, "",
@@ -309,11 +313,10 @@ char *config_user_path(const char *variable, const char *below_home, const char 
 
 static char *user_socket(void)
 {
-        const char *folder = getenv("XDG_RUNTIME_DIR");
+        char path[PATH_MAX];
 
-        if (folder && *folder == '/')
-                return alloc_printf("%s/" BERTH_SOCKET_NAME, folder);
-        return alloc_printf("/run/user/%u/" BERTH_SOCKET_NAME, (unsigned)geteuid());
+        (void)place_user_socket(getenv("XDG_RUNTIME_DIR"), geteuid(), path, sizeof(path));
+        return alloc_string(path);
 }
 
 struct config *config_new(bool user)
@@ -329,6 +332,7 @@ struct config *config_new(bool user)
                 free(config->state_dir);
                 config->socket = user_socket();
                 config->state_dir = config_user_path("XDG_STATE_HOME", ".local/state", "berth");
+                config->idle_exit = 15 * 60 * SECOND;
         }
         return config;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon_internal.h"
+#include "detach.h"
 #include "os/env_linux.h"
 #include "os/life.h"
 #include "os/notify.h"
@@ -252,6 +253,13 @@ static int listen_somewhere(struct daemon *d)
         return 0;
 }
 
+static void go_to_background(const struct daemon *d)
+{
+        _cleanup_free_ char *log = alloc_printf("%s/berthd.log", d->config->state_dir);
+
+        detach_ready(log);
+}
+
 static int start(struct daemon *d)
 {
         int r = make_seams(d);
@@ -269,10 +277,13 @@ static int start(struct daemon *d)
                 return r;
         notify_ready();
         daemon_tell_status(d);
+        daemon_watch_idle(d);
         on_prune(-1, 0, d);
         log_info("serving: version=%s socket=%s state_dir=%s databases=%u leases=%u", BERTH_VERSION,
                  d->listener.path ? d->listener.path : "inherited", d->config->state_dir,
                  d->settings.n_databases, leases_n_live(d->services.leases));
+        if (d->options->detach)
+                go_to_background(d);
         return 0;
 }
 
@@ -281,7 +292,8 @@ static int start(struct daemon *d)
 static void free_events(struct daemon *d)
 {
         struct event *events[] = {d->on_ledger, d->on_term,     d->on_int,   d->on_hup,
-                                  d->on_status, d->on_watchdog, d->on_prune, d->on_stop_look};
+                                  d->on_status, d->on_watchdog, d->on_prune, d->on_stop_look,
+                                  d->on_idle_look};
 
         for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
                 if (events[i])

@@ -12,6 +12,7 @@ struct daemon_options {
         bool user;               /* the instance of one user */
         const char *socket;      /* in place of the configuration's, or NULL */
         const char *state_dir;
+        bool detach;         /* detach_start has made us what we are; detach_ready is owed */
         bool create_ledger; /* an operator wants an empty one in place of one that is missing */
 };
 

@@ -74,6 +74,7 @@ static void apply_config(struct daemon *d, struct config *config)
         sweeper_configure(d->services.sweeper, &d->settings);
         server_configure(d->services.server, &limits);
         databases_identify(d->services.databases);
+        daemon_watch_idle(d);
         (void)config_free(old);
         log_info("configuration read again: databases=%u", d->settings.n_databases);
 }

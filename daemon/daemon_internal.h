@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The daemon in three files: daemon.c has the loop, from the start to the end; daemon_services.c makes the
+ * The daemon in four files: daemon.c has the loop, from the start to the end; daemon_services.c makes the
  * services and passes the news of one to another; daemon_config.c reads the configuration, and reads it
  * again.
  */
@@ -30,7 +30,9 @@ struct daemon {
         struct lease_events lease_events;
 
         struct event *on_ledger, *on_term, *on_int, *on_hup, *on_status, *on_watchdog, *on_prune,
-                *on_stop_look;
+                *on_stop_look, *on_idle_look;
+        unsigned n_idle_looks;   /* so many have found nobody */
+        uint64_t n_accepted;     /* connections there had been at the last one */
         char *reload_error;  /* shown until a reload succeeds */
         uint64_t stop_until; /* boottime; 0: not stopping */
         int exit_status;
@@ -47,6 +49,10 @@ void daemon_free_services(struct daemon *daemon);
 /* What was there at the last stop. 0, or an exit status. */
 int daemon_load_ledger(struct daemon *daemon);
 void daemon_tell_status(struct daemon *daemon);
+
+/* ---- daemon_idle.c ---- */
+
+void daemon_watch_idle(struct daemon *daemon); /* after the configuration has been read */
 
 /* ---- daemon_config.c ---- */
 

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "daemon.h"
+#include "detach.h"
 #include "proto/json.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -15,13 +16,14 @@
 /* libc looks for this one by name: it must not be hidden as everything else is. */
 __attribute__((visibility("default"))) const char *argp_program_version = "berthd " BERTH_VERSION;
 
-enum { KEY_HELP_CONFIG = 256, KEY_CHECK_CONFIG, KEY_CREATE_LEDGER };
+enum { KEY_HELP_CONFIG = 256, KEY_CHECK_CONFIG, KEY_CREATE_LEDGER, KEY_DETACH };
 
 static const struct argp_option argp_options[] = {
         {"config", 'c', "FILE", 0, "Read FILE, and conf.d/*.conf beside it (/etc/berth/berth.conf)", 0},
         {"user", 'u', NULL, 0, "The instance of one user: socket, ledger and configuration of their own", 0},
         {"socket", 's', "PATH", 0, "Listen there, whatever the configuration says", 0},
         {"state-dir", 'S', "PATH", 0, "Keep the ledger there, whatever the configuration says", 0},
+        {"detach", KEY_DETACH, NULL, 0, "Serve in the background; return as soon as somebody serves the socket", 0},
         {"create-ledger", KEY_CREATE_LEDGER, NULL, 0, "Begin an empty ledger where the old one is missing",
          0},
         {"check-config", KEY_CHECK_CONFIG, NULL, 0, "Say what is wrong with the configuration, and exit", 0},
@@ -55,6 +57,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         case 'd':
                 arguments->debug = true;
                 return 0;
+        case KEY_DETACH:
+                arguments->options.detach = true;
+                return 0;
         case KEY_CREATE_LEDGER:
                 arguments->options.create_ledger = true;
                 return 0;
@@ -86,6 +91,7 @@ int main(int argc, char *argv[])
         };
         struct arguments arguments = {.debug = false};
         struct config *config;
+        int status;
 
         argp_err_exit_status = EX_USAGE;
         (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
@@ -101,6 +107,10 @@ int main(int argc, char *argv[])
         if (arguments.check_config) {
                 (void)config_free(config);
                 return EX_OK;
+        }
+        if (arguments.options.detach && !detach_start(config->socket, &status)) {
+                (void)config_free(config);
+                return status;
         }
         return daemon_run(&arguments.options, config);
 }

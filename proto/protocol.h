@@ -18,6 +18,8 @@
 #define BERTH_ENV_SOCKET     "BERTH_SOCKET"
 #define BERTH_ENV_FORCE      "BERTH_NAMESPACE_FORCE"
 #define BERTH_ENV_REPORT_DIR "BERTH_REPORT_DIR"
+/* The berthd that is started where there is none; empty: none is started. */
+#define BERTH_ENV_DAEMON "BERTH_DAEMON"
 
 /* 128 bits as 32 lower-case hex digits. */
 #define BERTH_SECRET_BYTES 16

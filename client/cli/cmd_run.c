@@ -8,6 +8,7 @@
  * library finds its way back.
  */
 
+#include "client/cli/autostart.h"
 #include "client/cli/child.h"
 #include "client/cli/command.h"
 #include "client/cli/environment.h"
@@ -17,6 +18,8 @@
 #include "proto/protocol.h"
 
 #include <stdlib.h>
+
+#define STARTS_MAX 5
 
 static const char *forced_namespace(const struct cli *cli)
 {
@@ -85,7 +88,11 @@ int cmd_run(struct cli *cli)
         request.label = cli->options.label ? cli->options.label : line;
         request.no_wait = cli->options.no_wait;
         request.timeout_ms = cli->options.wait_ms;
-        r = berth_lease_request(&request, &lease, &error) ? held_fail(cli, &error) : run_under(cli, lease);
+        r = berth_lease_request(&request, &lease, &error);
+        /* One that was about to go when we found it may be gone when we come. */
+        for (int i = 0; r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(&error); i++)
+                r = berth_lease_request(&request, &lease, &error);
+        r = r ? held_fail(cli, &error) : run_under(cli, lease);
         berth_lease_free(lease);
         free(line);
         return r;

@@ -80,7 +80,8 @@ struct berth_connection;
 
 /*
  * path: NULL, or a path (also "unix:PATH"). NULL means $BERTH_SOCKET, else the first of
- * $XDG_RUNTIME_DIR/berth/io.berth.lease and /run/berth/io.berth.lease that answers. Waits at most two
+ * $XDG_RUNTIME_DIR/berth/io.berth.lease (/run/user/UID/... if that is not set) and
+ * /run/berth/io.berth.lease that answers. Waits at most two
  * seconds, and only for a daemon whose backlog is full. The caller owes berth_disconnect().
  */
 int berth_connect(const char *path, struct berth_connection **ret_connection, struct berth_error *error);

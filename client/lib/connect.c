@@ -5,6 +5,8 @@
 #include "client/lib/connection.h"
 #include "client/lib/error.h"
 
+#include "proto/place.h"
+
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BACKLOG_PAUSE_MS 10
 
@@ -95,8 +98,7 @@ int connect_socket(const char *path, int wait_ms, char ret_path[BERTH_SOCKET_PAT
         if (is_set(path))
                 return connect_one(path, deadline_ms, ret_path, error);
 
-        if (is_set(runtime) &&
-            snprintf(user, sizeof(user), "%s/%s", runtime, BERTH_SOCKET_NAME) < (int)sizeof(user)) {
+        if (place_user_socket(runtime, geteuid(), user, sizeof(user)) < (int)sizeof(user)) {
                 fd = connect_one(user, deadline_ms, ret_path, &of_user);
                 if (fd >= 0)
                         return fd;

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -138,6 +140,26 @@ int listener_open(struct listener *listener, const char *path, bool only_us, cha
         free(listener->path);
         *listener = (struct listener){.fd = -1, .lock_fd = -1};
         return r;
+}
+
+bool listener_withdraw(struct listener *listener)
+{
+        _cleanup_free_ char *aside = NULL;
+        struct pollfd door = {.fd = listener->fd, .events = POLLIN};
+
+        if (!listener->path)
+                return true;
+        /* Under another name it cannot be found any more; who has found it before is in the backlog by now. */
+        aside = alloc_printf("%s.end", listener->path);
+        if (rename(listener->path, aside) < 0)
+                return false;
+        if (poll(&door, 1, 0) > 0) {
+                (void)rename(aside, listener->path);
+                return false;
+        }
+        free(listener->path);
+        listener->path = TAKE(aside);
+        return true;
 }
 
 void listener_remove(struct listener *listener)

@@ -20,5 +20,10 @@ struct listener {
  * caller frees it.
  */
 int listener_open(struct listener *listener, const char *path, bool only_us, char **ret_message);
+/*
+ * Lets nobody in any more, so that we may end. false: somebody stands at the door already, and everything stays as
+ * it was. A socket that systemd handed over is systemd's: it goes on listening, so true.
+ */
+bool listener_withdraw(struct listener *listener);
 /* The socket disappears while its lock is still held. fd is not closed: the server owns it. */
 void listener_remove(struct listener *listener);

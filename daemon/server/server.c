@@ -69,6 +69,11 @@ void server_configure(struct server *server, const struct server_limits *limits)
         server->limits = *limits;
 }
 
+uint64_t server_n_accepted(const struct server *server)
+{
+        return server->last_id;
+}
+
 unsigned server_n_connections(const struct server *server)
 {
         return server->n_served;

@@ -43,3 +43,5 @@ void server_accept(struct server *server, int fd);
 /* No new connection, no new call; calls that wait for something are closed without a reply. */
 void server_stop(struct server *server);
 unsigned server_n_connections(const struct server *server);
+/* Since the start; it only grows. */
+uint64_t server_n_accepted(const struct server *server);

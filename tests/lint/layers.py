@@ -40,7 +40,7 @@ LIBRARIES = {
     r"(cjson/)?cJSON\.h": [r"proto/json\w*\.c"],
     r"(postgresql/)?(libpq-fe|libpq/.*|pg_config.*|postgres.*)\.h": [r"daemon/pg/.*"],
     r"sqlite3(ext)?\.h": [r"daemon/store/.*"],
-    r"event2?(/.*)?\.h": [r"daemon/(os|pg|server)/.*", r"daemon/(daemon|main)\.c"],
+    r"event2?(/.*)?\.h": [r"daemon/(os|pg|server)/.*", r"daemon/(daemon\w*|main)\.c"],
     r"ini\.h": [r"daemon/config\w*\.c"],
 }
 

@@ -124,9 +124,10 @@ def socket_candidates(explicit: Optional[str]) -> List[str]:
     """Where a daemon may listen, best first. Explicit: a path or unix:PATH."""
     if explicit:
         return [explicit[len("unix:"):] if explicit.startswith("unix:") else explicit]
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    user = [os.path.join(runtime, SOCKET_NAME)] if runtime and os.path.isabs(runtime) else []
-    return user + [SYSTEM_SOCKET]
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or ""
+    if not os.path.isabs(runtime):
+        runtime = f"/run/user/{os.geteuid()}"
+    return [os.path.join(runtime, SOCKET_NAME), SYSTEM_SOCKET]
 
 
 def find_socket(explicit: Optional[str]) -> str:

@@ -6,7 +6,8 @@
     forced                      acquire that name
     exported without a secret   acquire it if a living ancestor made it, else it is stale
     nothing exported            acquire a fresh one
-    no daemon                   `auto`: a local token, `require`: an error
+    no daemon                   one of the user's own is started; where that is impossible `auto`: a local token,
+                                `require`: an error
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import _names, _process
+from ._autostart import autostart
 from ._client import ANSWER_TIMEOUT, LEASE, MANAGE, Connection, find_socket
 from ._errors import BadName, BerthError, DaemonUnavailable, RemoteError, describe_process
 from ._hold import Hold, retry
@@ -35,6 +37,7 @@ _TOKEN_DELAY_MAX = 10.0
 _CLOCK_SLACK = 2.0
 _FORCED_TIMEOUT = 60.0  # a drop of the earlier lease's schemas may be under way
 _HISTORY_TIMEOUT = 1.0
+_STARTS_MAX = 5
 _LABEL_MAX = 200
 
 
@@ -206,7 +209,7 @@ def _acquire(settings: Settings, queued: Queued, namespace: Optional[str], sourc
     request = os.urandom(16).hex()
     parameters = {"namespace": namespace, "label": _label(settings.label), "role": "controller",
                   "request": request}
-    path = find_socket(settings.socket)
+    path = _find_or_start(settings)
     lifeline = Hold(path)
     timeout = _FORCED_TIMEOUT if namespace else ANSWER_TIMEOUT
     reply = retry(lambda: lifeline.ask(f"{LEASE}.Acquire", parameters, timeout, queued), _PATIENCE)
@@ -214,6 +217,17 @@ def _acquire(settings: Settings, queued: Queued, namespace: Optional[str], sourc
               lifeline=lifeline)
     lifeline.watch(*_attach_call(run, "controller"))
     return run
+
+
+def _find_or_start(settings: Settings) -> str:
+    """Where there is no daemon, one of the user's own is started."""
+    for _ in range(_STARTS_MAX):  # one that was about to go when we found it may be gone when we come
+        try:
+            return find_socket(settings.socket)
+        except DaemonUnavailable as e:
+            if settings.socket or not autostart(e):
+                raise
+    return find_socket(settings.socket)
 
 
 def _without_daemon(settings: Settings, e: DaemonUnavailable) -> Run:

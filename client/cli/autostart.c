@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "client/cli/autostart.h"
+
+#include "client/cli/print.h"
+
+#include "proto/protocol.h"
+
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATH_SIZE 4096
+
+extern char **environ;
+
+bool autostart_is_due(const struct cli *cli, const struct berth_error *error)
+{
+        const char *named = getenv(BERTH_ENV_SOCKET), *program = getenv(BERTH_ENV_DAEMON);
+
+        if (cli->options.socket || (named && *named) || (program && !*program))
+                return false;
+        if (strcmp(error->code, "NoDaemon") != 0 && strcmp(error->code, "DeadSocket") != 0)
+                return false;
+        return access(BERTH_SYSTEM_SOCKET, F_OK) < 0 && errno == ENOENT;
+}
+
+/* ---- the program ---- */
+
+static bool is_program(char ret[PATH_SIZE], const char *folder, size_t length, const char *name)
+{
+        int n = snprintf(ret, PATH_SIZE, "%.*s/%s", (int)length, folder, name);
+
+        return n < PATH_SIZE && access(ret, X_OK) == 0;
+}
+
+static bool is_beside_us(char ret[PATH_SIZE])
+{
+        char self[PATH_SIZE];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        const char *slash;
+
+        if (n <= 0)
+                return false;
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        return slash && (is_program(ret, self, (size_t)(slash - self), "berthd") ||
+                         is_program(ret, self, (size_t)(slash - self), "../sbin/berthd"));
+}
+
+/* Where the sbin folders are not in a user's path. */
+static bool find_program(char ret[PATH_SIZE])
+{
+        const char *program = getenv(BERTH_ENV_DAEMON), *path = getenv("PATH");
+
+        if (program && *program)
+                return snprintf(ret, PATH_SIZE, "%s", program) < PATH_SIZE;
+        if (is_beside_us(ret))
+                return true;
+        for (const char *at = path; at && *at; at += strspn(at, ":")) {
+                size_t length = strcspn(at, ":");
+
+                if (*at == '/' && is_program(ret, at, length, "berthd"))
+                        return true;
+                at += length;
+        }
+        return is_program(ret, "/usr/local/sbin", strlen("/usr/local/sbin"), "berthd") ||
+               is_program(ret, "/usr/sbin", strlen("/usr/sbin"), "berthd");
+}
+
+/* ---- starting it ---- */
+
+static int spawn(char *program, int messages, pid_t *ret_pid)
+{
+        char user[] = "--user", detach[] = "--detach";
+        char *const argv[] = {program, user, detach, NULL};
+        posix_spawn_file_actions_t actions;
+        int r = posix_spawn_file_actions_init(&actions);
+
+        if (r)
+                return r;
+        if ((r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) == 0 &&
+            (r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)) == 0 &&
+            (r = posix_spawn_file_actions_adddup2(&actions, messages, STDERR_FILENO)) == 0)
+                r = posix_spawn(ret_pid, program, &actions, NULL, argv, environ);
+        (void)posix_spawn_file_actions_destroy(&actions);
+        return r;
+}
+
+static int fail(struct berth_error *error, const char *why)
+{
+        *error = (struct berth_error){.code = "NoDaemon", .retryable = true, .exit_code = CLI_NO_DAEMON};
+        (void)snprintf(error->message, sizeof(error->message),
+                       "no daemon, and berthd --user could not be started; %.400s", why);
+        (void)snprintf(error->fix, sizeof(error->fix),
+                       "install berthd, 'systemctl start berthd.socket', or set BERTH_SOCKET");
+        return -1;
+}
+
+/* The first line, without the level that journald reads. */
+static const char *first_line(char *text)
+{
+        text[strcspn(text, "\n")] = '\0';
+        if (text[0] == '<' && text[1] && text[2] == '>')
+                text += 3;
+        print_make_plain(text);
+        return *text ? text : "it does not say why";
+}
+
+int autostart(struct berth_error *error)
+{
+        _cleanup_close_ int from = -1;
+        char program[PATH_SIZE], text[512];
+        size_t length = 0;
+        int messages[2], status = -1, r;
+        ssize_t n;
+        pid_t pid;
+
+        if (!find_program(program))
+                return fail(error, "there is no berthd in PATH or /usr/sbin");
+        if (pipe2(messages, O_CLOEXEC) < 0)
+                return fail(error, strerror(errno));
+        from = messages[0];
+        r = spawn(program, messages[1], &pid);
+        (void)close(messages[1]);
+        if (r)
+                return fail(error, strerror(r));
+        while (length < sizeof(text) - 1 &&
+               ((n = read(from, text + length, sizeof(text) - 1 - length)) > 0 || (n < 0 && errno == EINTR)))
+                length += n > 0 ? (size_t)n : 0;
+        text[length] = '\0';
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return 0; /* SIGCHLD is ignored: whether it serves is for the next call to see */
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : fail(error, first_line(text));
+}
