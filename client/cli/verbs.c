@@ -47,7 +47,7 @@ static const struct option_row list_options[] = {
 
 static const struct option_row sweep_options[] = {
         {"no-wait", 'n', OPTION_FLAG, AT(no_wait), NULL,
-         "exit 75 at once if a sweep is running, instead of waiting behind it"},
+         "exit 75 if a sweep is running, do not wait for it"},
         {"dry-run", 0, OPTION_FLAG, AT(dry_run), NULL, "say what would be dropped, and drop nothing"},
         END_ROW,
 };
