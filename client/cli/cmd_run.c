@@ -19,7 +19,7 @@
 
 #include <stdlib.h>
 
-#define STARTS_MAX 5
+#define STARTS_MAX 20
 
 static const char *forced_namespace(const struct cli *cli)
 {

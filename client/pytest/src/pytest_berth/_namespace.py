@@ -37,7 +37,7 @@ _TOKEN_DELAY_MAX = 10.0
 _CLOCK_SLACK = 2.0
 _FORCED_TIMEOUT = 60.0  # a drop of the earlier lease's schemas may be under way
 _HISTORY_TIMEOUT = 1.0
-_STARTS_MAX = 5
+_STARTS_MAX = 20
 _LABEL_MAX = 200
 
 
