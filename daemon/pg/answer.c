@@ -63,6 +63,24 @@ static void take_error(struct answer *answer, const PGresult *error, const PGcon
                         PQresultErrorField(error, PG_DIAG_MESSAGE_DETAIL));
 }
 
+static bool has_stray_null(const struct question *question, const PGresult *rows)
+{
+        for (int i = 0; i < PQntuples(rows); i++)
+                for (unsigned k = 0; k < question->n_columns; k++)
+                        if (!(question->may_be_null & COLUMN(k)) && PQgetisnull(rows, i, (int)k))
+                                return true;
+        return false;
+}
+
+/* A SELECT ends in how many rows there were. */
+static bool is_short(PGresult *rows)
+{
+        char tag[40];
+
+        (void)snprintf(tag, sizeof(tag), "SELECT %d", PQntuples(rows));
+        return strcmp(PQcmdStatus(rows), tag) != 0;
+}
+
 /* Why this is not the answer to that question; NULL: it is. */
 static const char *mismatch(const struct question *question, const struct answer_reader *reader)
 {
@@ -75,9 +93,29 @@ static const char *mismatch(const struct question *question, const struct answer
         if (PQresultStatus(reader->last) != expected ||
             (unsigned)PQnfields(reader->last) != question->n_columns)
                 return "unexpected answer: other columns than asked for";
+        if (question->n_columns && is_short(reader->last))
+                return "unexpected answer: other rows than were announced";
         if (question->one_row && PQntuples(reader->last) != 1)
                 return "unexpected answer: other than one row";
+        if (has_stray_null(question, reader->last))
+                return "unexpected answer: no value where there must be one";
         return NULL;
+}
+
+/*
+ * What a transaction is for depends on it being the one we began. A server or pooler that says otherwise has not done
+ * what it was asked to.
+ */
+static bool is_elsewhere(const struct question *question, PGTransactionStatusType before, bool failed,
+                         PGTransactionStatusType after)
+{
+        if (failed && question->transaction == TRANSACTION_BEGINS)
+                return after != PQTRANS_IDLE && after != PQTRANS_INERROR; /* BEGIN, or what comes after it */
+        if (question->transaction == TRANSACTION_ENDS)
+                return after != PQTRANS_IDLE;
+        if (question->transaction == TRANSACTION_BEGINS)
+                return after != PQTRANS_INTRANS;
+        return after != (failed && before == PQTRANS_INTRANS ? PQTRANS_INERROR : before);
 }
 
 static void take_rows(struct answer *answer)
@@ -125,6 +163,10 @@ void answer_make(struct answer *answer, enum pg_question question, struct answer
                 refused(answer, "25P02", "the transaction had failed before; COMMIT rolled it back", NULL);
         else
                 answer->rows = TAKE(reader->last);
+        if (answer->seen.outcome != PG_LOST &&
+            is_elsewhere(asked, reader->before, answer->seen.outcome == PG_SQL_ERROR,
+                         PQtransactionStatus(connection)))
+                lost(answer, "unexpected answer: the transaction is in another state than it must be");
         if (answer->rows)
                 take_rows(answer);
         text_force_line(answer->message);

@@ -4,7 +4,8 @@
 /*
  * An answer, read to its end. Anything that is not exactly what the question promises is a lost connection,
  * never an empty or a shorter answer: too few statements answered, other columns, no row where one must be,
- * an error without an SQLSTATE, a connection that broke after the last row.
+ * NULL where none may be, an error without an SQLSTATE, a transaction that began or ended by itself, a connection
+ * that broke after the last row.
  */
 
 #include "pg/questions.h"
@@ -19,7 +20,8 @@ struct answer_reader {
         PGresult *last;  /* of the statements that went well */
         PGresult *error; /* the first one */
         unsigned n_results;
-        bool garbled; /* a kind of result that no question has */
+        PGTransactionStatusType before; /* the question was asked */
+        bool garbled;                   /* a kind of result that no question has */
 };
 
 /* Valid until it is done; what the callback sees points into it. */

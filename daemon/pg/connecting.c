@@ -8,9 +8,12 @@
 #include "pg/pg_libpq.h"
 
 #include "pg/conninfo.h"
+#include "pg/receive.h"
 #include "util/cleanup.h"
 
 #include <event2/event.h>
+
+#define LOG_IN_MAX (1u << 20) /* bytes; it is a few kilobytes */
 
 static void arm_attempt(struct pg_connection *c)
 {
@@ -44,9 +47,12 @@ static void connected(struct pg_connection *c)
         c->answered(c->owner, &answer.seen); /* may ask, or close the connection */
 }
 
-static void polled(struct pg_connection *c, PostgresPollingStatusType status)
+static void polled(struct pg_connection *c, PostgresPollingStatusType status, size_t received)
 {
-        if (status == PGRES_POLLING_OK)
+        c->received += received;
+        if (c->received > LOG_IN_MAX)
+                connecting_failed(c, "the log-in does not come to an end");
+        else if (status == PGRES_POLLING_OK)
                 connected(c);
         else if (status == PGRES_POLLING_READING)
                 connection_wait_for(c, EV_READ);
@@ -62,7 +68,7 @@ static void on_polled(void *owner, const struct helped *helped)
 
         c->job = NULL;
         c->conn = helped->connection;
-        polled(c, helped->status);
+        polled(c, helped->status, helped->received);
 }
 
 /* Does the next step compute, or ask others than the server? */
@@ -81,15 +87,21 @@ static bool is_long_step(const PGconn *conn)
 
 void connecting_step(struct pg_connection *c)
 {
-        if (is_long_step(c->conn))
+        PostgresPollingStatusType status;
+
+        if (is_long_step(c->conn)) {
                 c->job = helper_poll(c->libpq->helper, TAKE(c->conn), on_polled, c);
-        else
-                polled(c, PQconnectPoll(c->conn));
+                return;
+        }
+        receive_begin(RECEIVE_MAX);
+        status = PQconnectPoll(c->conn);
+        polled(c, status, receive_end());
 }
 
 static void started(struct pg_connection *c, PGconn *conn, unsigned n_hosts)
 {
         c->conn = conn;
+        c->received = 0;
         c->n_hosts =
                 n_hosts > c->attempt ? n_hosts : c->attempt + 1; /* a service file that was just changed */
         c->state = CONNECTING;

@@ -16,6 +16,7 @@
  * Three facts of libpq. PQsocket may be another socket under the same number after PQconnectPoll: the event
  * is made anew for every wait, else it waits for ever. PQconnectStart looks names up (helper.h). There is no
  * asynchronous cancel before version 17: a question that takes too long ends with its connection.
+ * What a server may say at most is bounded as well (receive.h): it has no end otherwise.
  */
 #include "pg/pg_libpq.h"
 
@@ -23,6 +24,7 @@
 #include "pg/conninfo.h"
 #include "pg/helper.h"
 #include "pg/questions.h"
+#include "pg/receive.h"
 #include "pg/text.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -33,6 +35,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define ANSWER_MAX (32u << 20) /* bytes: a hundred thousand schemas, ten thousand blocked sessions */
 
 static void on_socket(evutil_socket_t fd, short what, void *argument);
 
@@ -67,6 +71,7 @@ static void expect(struct pg_connection *c, enum pg_question question, uint64_t 
 {
         c->question = question;
         c->deadline_usec = monotonic_usec() + timeout_usec;
+        c->received = 0;
 }
 
 /* Anew each time: the socket may be another one under the same number. */
@@ -152,11 +157,16 @@ static int read_results(struct pg_connection *c)
 
 static void poll_answer(struct pg_connection *c)
 {
-        int unsent = PQflush(
-                c->conn); /* if that fails, what the server said before it hung up is still to be read */
+        /* If that fails, what the server said before it hung up is still to be read. */
+        int unsent = PQflush(c->conn), is_good;
 
-        if (!PQconsumeInput(c->conn) || read_results(c))
+        receive_begin(RECEIVE_MAX);
+        is_good = PQconsumeInput(c->conn);
+        c->received += receive_end();
+        if (!is_good || read_results(c))
                 answer_complete(c);
+        else if (c->received > ANSWER_MAX)
+                connection_lose(c, "the answer does not come to an end");
         else
                 connection_wait_for(c, unsent == 1 ? EV_READ | EV_WRITE : EV_READ);
 }
@@ -216,6 +226,7 @@ static struct pg_connection *open_connection(struct pg *pg, const char *conninfo
 static void ask(struct pg_connection *c, enum pg_question question,
                 const char *const parameters[PG_PARAMETERS_MAX], uint64_t timeout_usec)
 {
+        PGTransactionStatusType before = PQtransactionStatus(c->conn);
         _cleanup_free_ char *message = NULL;
 
         assert(question > PG_CONNECT && question < PG_QUESTION_MAX_);
@@ -224,12 +235,13 @@ static void ask(struct pg_connection *c, enum pg_question question,
         message = question_compose(c->conn, question, parameters);
         if (!message) {
                 connection_lose(c, "a parameter is missing, or is no text in UTF-8");
-        } else if (question_of(question)->in_transaction && PQtransactionStatus(c->conn) == PQTRANS_IDLE) {
+        } else if (question_of(question)->in_transaction && before == PQTRANS_IDLE) {
                 connection_lose(c, "no transaction is open; is a pooler in between?");
         } else if (!PQsendQuery(c->conn, message)) {
                 connection_lose(c, PQerrorMessage(c->conn));
         } else {
                 c->state = ASKING;
+                c->reader.before = before;
                 connection_arm(c, timeout_usec);
                 connection_wait_for(c, PQflush(c->conn) == 1 ? EV_READ | EV_WRITE : EV_READ);
         }

@@ -11,6 +11,7 @@
 #include "pg/helper.h"
 
 #include "pg/conninfo.h"
+#include "pg/receive.h"
 #include "util/alloc.h"
 
 #include <assert.h>
@@ -91,7 +92,9 @@ static void step(struct helper_job *job)
         struct helped *helped = &job->helped;
 
         if (helped->connection) {
+                receive_begin(RECEIVE_MAX);
                 helped->status = PQconnectPoll(helped->connection);
+                helped->received = receive_end();
         } else {
                 helped->connection =
                         conninfo_start(job->conninfo, job->application_name, job->attempt, &helped->n_hosts);

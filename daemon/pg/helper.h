@@ -22,6 +22,7 @@ struct helped {
         PGconn *connection;               /* NULL: see conninfo_start */
         unsigned n_hosts;                 /* of helper_start; else 0 */
         PostgresPollingStatusType status; /* what to wait for */
+        size_t received;                  /* bytes */
 };
 
 /* On the loop's thread, never from inside a call. The job is gone. */

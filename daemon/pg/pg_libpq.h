@@ -37,6 +37,7 @@ struct pg_connection {
         int backend_pid;             /* once connected */
         struct answer_reader reader; /* ASKING */
         struct event *socket, *timer;
+        size_t received;                  /* CONNECTING, ASKING: bytes so far */
         char reason[ANSWER_MESSAGE_SIZE]; /* STARTING, CONNECTING, LOSING: what went wrong so far */
 };
 

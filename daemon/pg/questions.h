@@ -16,13 +16,21 @@
 
 #include <libpq-fe.h>
 
+/* What a question that goes well does to the transaction. */
+enum question_transaction { TRANSACTION_STAYS, TRANSACTION_BEGINS, TRANSACTION_ENDS };
+
+/* A column that may hold NULL, as a bit of may_be_null. */
+#define COLUMN(n) (1u << (n))
+
 struct question {
         const char *sql;
         const char *parameters[PG_PARAMETERS_MAX]; /* what they are called in the text */
         unsigned n_statements;                     /* in the message; each must be answered */
         unsigned n_columns;                        /* of the last one; 0: no rows */
         bool one_row;                              /* there must be exactly one */
-        bool in_transaction;                       /* would do harm, or nothing, outside of one */
+        unsigned may_be_null;                      /* columns; elsewhere NULL is no answer */
+        enum question_transaction transaction;
+        bool in_transaction; /* would do harm, or nothing, outside of one */
 };
 
 const struct question *question_of(enum pg_question question);

@@ -100,6 +100,7 @@ static bool is_true(const struct pg_answer *answer, enum pg_identify_column colu
 /* Why this server's word on who is connected cannot be taken; NULL: it can. */
 static char *unbelievable(const struct census *census, const struct pg_answer *answer)
 {
+        const char *text = pg_cell(answer, 0, PG_IDENTIFY_UPTIME_USEC);
         uint64_t uptime = number(answer, PG_IDENTIFY_UPTIME_USEC);
 
         if (is_true(answer, PG_IDENTIFY_IN_RECOVERY))
@@ -111,6 +112,11 @@ static char *unbelievable(const struct census *census, const struct pg_answer *a
         if (is_true(answer, PG_IDENTIFY_READ_ONLY))
                 return alloc_string(
                         "default_transaction_read_only is on; configure a primary that may be written");
+        /* By the server's clock, which somebody may have set back since the start. */
+        if (!text || *text < '0' || *text > '9')
+                return alloc_string(
+                        "how long the server has been up is not known, its clock was set back; sweeps "
+                        "go on when it has passed the server's start");
         if (uptime < census->start_grace)
                 return alloc_printf(
                         "the server started %llu s ago; its clients have start_grace (%llu s) to come back",

@@ -369,12 +369,13 @@ class Proxy:
 class MessageProxy:
     """
     Counts the messages of the server's answers, connection by connection, and does something to the one of that
-    number: closes (before it), tears (in the middle of it), resets, stalls, garbles or slows.
+    number: closes (before it), tears (in the middle of it), resets, stalls, garbles, slows, or sends garbage instead.
+    once: to the first message of that number only, of whatever connection.
     """
 
     def __init__(self, upstream):
         self.upstream = upstream
-        self.at, self.way = None, None
+        self.at, self.way, self.once = None, None, False
         self.acted = 0
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
@@ -385,8 +386,8 @@ class MessageProxy:
     def conninfo(self, database):
         return f"host=127.0.0.1 port={self.port} dbname={database} user=postgres sslmode=disable"
 
-    def set(self, at=None, way=None):
-        self.at, self.way, self.acted = at, way, 0
+    def set(self, at=None, way=None, once=False):
+        self.at, self.way, self.once, self.acted = at, way, once, 0
 
     def _accept(self):
         while True:
@@ -423,7 +424,7 @@ class MessageProxy:
         whole = b""
         while len(buffer) >= 5 and len(buffer) >= (size := 1 + int.from_bytes(buffer[1:5], "big")):
             message, buffer = buffer[:size], buffer[size:]
-            if count == self.at:
+            if count == self.at and not (self.once and self.acted):
                 self.acted += 1
                 client.sendall(whole)
                 whole = b""
@@ -447,6 +448,9 @@ class MessageProxy:
                 pass  # until the daemon hangs up
         elif self.way == "garble":
             client.sendall(b"~" + message[1:])
+            return True
+        elif self.way == "garbage":
+            client.sendall(os.urandom(200))
             return True
         elif self.way == "slow":
             for i in range(len(message)):
