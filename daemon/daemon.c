@@ -97,6 +97,16 @@ static void on_prune(int fd, short what, void *owner)
 
 /* ---- signals ---- */
 
+/* Whoever is sent this was stopped, for who knows how long. */
+static void on_continue(int fd, short what, void *owner)
+{
+        struct daemon *d = owner;
+
+        (void)fd;
+        (void)what;
+        sweeper_held_up(d->services.sweeper);
+}
+
 static void on_hup(int fd, short what, void *owner)
 {
         struct daemon *d = owner;
@@ -173,6 +183,7 @@ static void make_events(struct daemon *d)
         d->on_term = on_signal(d, SIGTERM, on_stop);
         d->on_int = on_signal(d, SIGINT, on_stop);
         d->on_hup = on_signal(d, SIGHUP, on_hup);
+        d->on_cont = on_signal(d, SIGCONT, on_continue);
         d->on_ledger = event_new(d->base, ledger_sqlite_fd(d->ledger), EV_READ | EV_PERSIST, on_ledger, d);
         d->on_status = evtimer_new(d->base, on_status, d);
         d->on_stop_look = evtimer_new(d->base, on_stop_look, d);
@@ -291,9 +302,9 @@ static int start(struct daemon *d)
 
 static void free_events(struct daemon *d)
 {
-        struct event *events[] = {d->on_ledger, d->on_term,     d->on_int,   d->on_hup,
-                                  d->on_status, d->on_watchdog, d->on_prune, d->on_stop_look,
-                                  d->on_idle_look};
+        struct event *events[] = {d->on_ledger,    d->on_term,     d->on_int,      d->on_hup,
+                                  d->on_cont,      d->on_status,   d->on_watchdog, d->on_prune,
+                                  d->on_stop_look, d->on_idle_look};
 
         for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
                 if (events[i])

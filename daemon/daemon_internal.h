@@ -29,12 +29,12 @@ struct daemon {
         struct listener listener;
         struct lease_events lease_events;
 
-        struct event *on_ledger, *on_term, *on_int, *on_hup, *on_status, *on_watchdog, *on_prune,
+        struct event *on_ledger, *on_term, *on_int, *on_hup, *on_cont, *on_status, *on_watchdog, *on_prune,
                 *on_stop_look, *on_idle_look;
-        unsigned n_idle_looks;   /* so many have found nobody */
-        uint64_t n_accepted;     /* connections there had been at the last one */
-        char *reload_error;  /* shown until a reload succeeds */
-        uint64_t stop_until; /* boottime; 0: not stopping */
+        unsigned n_idle_looks; /* so many have found nobody */
+        uint64_t n_accepted;   /* connections there had been at the last one */
+        char *reload_error;    /* shown until a reload succeeds */
+        uint64_t stop_until;   /* boottime; 0: not stopping */
         int exit_status;
 };
 

@@ -142,6 +142,7 @@ static void print_cluster(const struct cli *cli, const struct cJSON *cluster)
 static void print_sweep(const struct cli *cli, const struct cJSON *status)
 {
         const struct cJSON *result = json_get(status, "lastSweep");
+        const char *unsettled = json_get_string(status, "unsettled");
         struct sweep_counts counts = sweep_count(result);
         struct print_field field;
         char summary[400];
@@ -154,6 +155,8 @@ static void print_sweep(const struct cli *cli, const struct cJSON *status)
         } else {
                 print_field_item(&field, PRINT_FAINT, "", "none yet");
         }
+        if (unsettled)
+                print_field_item(&field, PRINT_PLAIN, "; ", "none now: %s", unsettled);
         print_field_end(&field);
 }
 

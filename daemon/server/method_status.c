@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/describe.h"
 #include "server/methods.h"
+#include "util/cleanup.h"
 
 struct uses {
         struct services *services;
@@ -82,11 +83,13 @@ struct outcome *method_get_status(struct call *call, struct services *services)
 {
         static const struct json_field fields[] = {{NULL}};
         const struct sweep_result *last = sweeper_last(services->sweeper);
+        _cleanup_free_ char *doubt = NULL;
         struct cJSON *parameters;
         char nothing;
 
         if (!call_read(call, fields, &nothing))
                 return call_fail_parameter(call, NULL);
+        doubt = sweeper_doubt(services->sweeper);
         parameters = json_object();
         json_add_string(parameters, "version", BERTH_VERSION);
         json_add_integer(parameters, "startedUSec", (int64_t)services->started_usec);
@@ -96,6 +99,7 @@ struct outcome *method_get_status(struct call *call, struct services *services)
         json_add(parameters, "clusters", describe_clusters(services));
         json_add(parameters, "databases", describe_databases(services));
         json_add_bool(parameters, "activeDetectionComplete", last && last->complete);
+        json_add_string(parameters, "unsettled", doubt);
         if (last)
                 json_add(parameters, "lastSweep", sweep_result_json(last));
         return call_reply(call, parameters);

@@ -109,7 +109,8 @@ static void set_outcome(struct drop *drop, enum sweep_verdict verdict, enum drop
         free(drop->outcome.detail);
         drop->outcome.verdict = verdict;
         drop->outcome.reason = reason;
-        (void)snprintf(drop->outcome.sqlstate, sizeof(drop->outcome.sqlstate), "%s", sqlstate ? sqlstate : "");
+        (void)snprintf(drop->outcome.sqlstate, sizeof(drop->outcome.sqlstate), "%s",
+                       sqlstate ? sqlstate : "");
         drop->outcome.detail = detail;
 }
 
@@ -322,9 +323,12 @@ static void take_dependents(struct drop *drop, const struct pg_answer *answer)
 static void last_look(struct drop *drop, const struct pg_answer *answer)
 {
         enum lease_standing standing = leases_standing(drop->tools.leases, drop->schema->parsed.namespace);
+        char *doubt = settling_doubt(drop->tools.settling); /* that we have been away since it was judged */
 
         (void)answer;
-        if (standing == STANDING_UNKNOWN || standing == STANDING_ENDED)
+        if (doubt)
+                keep(drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, doubt);
+        else if (standing == STANDING_UNKNOWN || standing == STANDING_ENDED)
                 enter(drop, &dropping);
         else
                 keep(drop, standing == STANDING_KEPT ? KEPT_KEEP : KEPT_LIVE, NULL);

@@ -17,6 +17,7 @@
  */
 
 #include "service/census.h"
+#include "service/settling.h"
 #include "service/slots.h"
 #include "service/sweep.h"
 
@@ -27,6 +28,7 @@ struct drop_tools {
         struct leases *leases;
         struct slots *slots;
         const struct settings *settings;
+        struct settling *settling;
 };
 
 struct drop_outcome {

@@ -24,7 +24,6 @@
 #define SOON_USEC           (1 * USEC_PER_SEC) /* several ends make one sweep */
 #define LOOKS_MAX           3
 #define RETRY_FIRST_USEC    (5 * USEC_PER_SEC) /* doubled each time, up to sweep_interval */
-#define SUSPEND_USEC        (1 * USEC_PER_SEC)
 
 static void next_candidate(struct sweeper *sweeper);
 
@@ -37,12 +36,15 @@ static uint64_t boottime(const struct sweeper *sweeper)
 
 static void arm(struct sweeper *sweeper, uint64_t delay)
 {
-        uint64_t now = boottime(sweeper);
+        uint64_t settled = settling_until(sweeper->settling);
 
         if (sweeper->stopping || !databases_count(sweeper->databases))
                 return;
-        if (sweeper->grace_until > now + delay)
-                delay = sweeper->grace_until - now;
+        sweeper->due = boottime(sweeper) + delay;
+        if (sweeper->due < settled) {
+                delay += settled - sweeper->due;
+                sweeper->due = settled;
+        }
         sweeper->tools.env->ops->timer_arm(sweeper->timer, delay);
 }
 
@@ -86,21 +88,19 @@ static void arm_next(struct sweeper *sweeper)
 /* Why nobody may be taken for dead yet, or NULL. The caller frees. */
 static char *unsettled(struct sweeper *sweeper)
 {
-        const struct drop_tools *tools = &sweeper->tools;
-        uint64_t now = boottime(sweeper);
-        uint64_t suspended = env_suspended(tools->env);
+        struct ledger *ledger = sweeper->tools.ledger;
+        char *doubt = settling_doubt(sweeper->settling);
 
-        if (suspended > sweeper->suspended + SUSPEND_USEC)
-                sweeper->grace_until = now + tools->settings->start_grace;
-        sweeper->suspended = suspended;
-        if (sweeper->grace_until > now)
-                return alloc_printf(
-                        "berthd started or resumed less than start_grace (%llu s) ago; %llu s to go",
-                        (unsigned long long)(tools->settings->start_grace / USEC_PER_SEC),
-                        (unsigned long long)((sweeper->grace_until - now) / USEC_PER_SEC + 1));
-        if (!tools->ledger->ops->healthy(tools->ledger))
-                return alloc_string("the ledger cannot be written");
-        return NULL;
+        if (!doubt && !ledger->ops->healthy(ledger))
+                doubt = alloc_string("the ledger cannot be written");
+        return doubt;
+}
+
+/* Have we been away since the census? Then what it heard is not enough any more. */
+static void look_at_ourselves(struct sweeper *sweeper)
+{
+        if (!sweeper->halt)
+                sweeper->halt = sweeper->doubt = settling_doubt(sweeper->settling);
 }
 
 /* ---- the end of a sweep ---- */
@@ -134,7 +134,11 @@ static void finish(struct sweeper *sweeper)
         sweeper->candidates = NULL;
         free(sweeper->only);
         sweeper->only = NULL;
+        free(sweeper->doubt);
+        sweeper->doubt = NULL;
+        sweeper->halt = NULL;
         sweeper->caller = 0;
+        settling_watch(sweeper->settling, false);
         sweep_result_free(sweeper->last);
         sweeper->last = result;
         arm_next(sweeper);
@@ -229,6 +233,7 @@ static void drop_is_ready(void *owner)
 {
         struct sweeper *sweeper = owner;
 
+        look_at_ourselves(sweeper);
         if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) && look_again(sweeper))
                 return;
         if (sweeper->halt)
@@ -267,6 +272,7 @@ static void next_candidate(struct sweeper *sweeper)
 
                 if (!candidate->allowed)
                         continue;
+                look_at_ourselves(sweeper);
                 if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) &&
                     look_again(sweeper))
                         return;
@@ -350,7 +356,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
         sweeper->only = alloc_string(request->database);
         sweeper->current = 0;
         sweeper->n_looks = 0;
-        sweeper->halt = NULL;
+        settling_watch(sweeper->settling, true);
         sweeper->census =
                 census_new(tools->env, tools->pg, sweeper->databases, tools->settings, census_done, sweeper);
         take_census(sweeper);
@@ -364,7 +370,10 @@ static void on_timer(void *owner)
         if (sweeper->stopping) {
                 if (sweeper->drop && drop_waits(sweeper->drop))
                         drop_is_ready(sweeper);
-        } else if (boottime(sweeper) < sweeper->grace_until) {
+                return;
+        }
+        settling_was_due(sweeper->settling, sweeper->due);
+        if (settling_until(sweeper->settling)) {
                 arm(sweeper, 0); /* a timer may be early (os/env_linux.h), and a sweep now would be refused */
         } else {
                 (void)sweeper_start(sweeper, &(struct sweep_request){.caller = 0});
@@ -377,6 +386,16 @@ void sweeper_stop(struct sweeper *sweeper)
         sweeper->halt = "berthd is stopping";
         /* A drop that waits for its slot behind the runs would hold up the stop: it is ended, by the loop. */
         sweeper->tools.env->ops->timer_arm(sweeper->timer, 0);
+}
+
+void sweeper_held_up(struct sweeper *sweeper)
+{
+        settling_held_up(sweeper->settling);
+}
+
+char *sweeper_doubt(struct sweeper *sweeper)
+{
+        return settling_doubt(sweeper->settling);
 }
 
 bool sweeper_busy(const struct sweeper *sweeper)
@@ -397,6 +416,7 @@ const struct sweep_result *sweeper_last(const struct sweeper *sweeper)
 void sweeper_configure(struct sweeper *sweeper, const struct settings *settings)
 {
         sweeper->tools.settings = settings;
+        settling_configure(sweeper->settling, settings->start_grace);
         sweeper->soon = true;
         if (!sweeper->result)
                 arm(sweeper, SOON_USEC);
@@ -423,20 +443,21 @@ struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledge
                             const struct settings *settings, const struct sweep_events *events, void *owner)
 {
         struct sweeper *sweeper = NEW(struct sweeper);
+        struct settling *settling = settling_new(env, settings->start_grace);
 
         *sweeper = (struct sweeper){.tools = {.env = env,
                                               .pg = pg,
                                               .ledger = ledger,
                                               .leases = leases,
                                               .slots = slots,
-                                              .settings = settings},
+                                              .settings = settings,
+                                              .settling = settling},
                                     .databases = databases,
                                     .sightings = sightings_new(env, ledger),
                                     .events = events,
                                     .owner = owner,
                                     .timer = env->ops->timer_new(env, on_timer, sweeper),
-                                    .grace_until = env_boottime(env) + settings->start_grace,
-                                    .suspended = env_suspended(env),
+                                    .settling = settling,
                                     .next_id = 1};
         return sweeper;
 }
@@ -453,6 +474,8 @@ struct sweeper *sweeper_free(struct sweeper *sweeper)
         sweeper->tools.env->ops->timer_free(sweeper->timer);
         free(sweeper->candidates);
         free(sweeper->only);
+        free(sweeper->doubt);
+        settling_free(sweeper->settling);
         free(sweeper);
         return NULL;
 }

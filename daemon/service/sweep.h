@@ -16,7 +16,8 @@
 #include "service/slots.h"
 
 enum sweep_verdict { SWEEP_DROPPED, SWEEP_WOULD_DROP, SWEEP_KEPT, SWEEP_FAILED, SWEEP_UNKNOWN };
-const char *sweep_verdict_name(enum sweep_verdict verdict); /* "dropped", "would_drop", ...: the contract's words */
+const char *
+sweep_verdict_name(enum sweep_verdict verdict); /* "dropped", "would_drop", ...: the contract's words */
 
 /* One schema looked at. */
 struct sweep_item {
@@ -76,6 +77,10 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request);
 void sweeper_soon(struct sweeper *sweeper);
 /* No new drop; one that waits for its slot is given up, one that has begun goes on to its end: see sweeper_busy(). */
 void sweeper_stop(struct sweeper *sweeper);
+/* Our own loop stood still: whoever is alive has start_grace to show it (settling.h). */
+void sweeper_held_up(struct sweeper *sweeper);
+/* Why nobody may be taken for dead yet, whoever asks; to be freed. NULL: they may. */
+char *sweeper_doubt(struct sweeper *sweeper);
 bool sweeper_busy(const struct sweeper *sweeper);
 uint64_t sweeper_running_since(const struct sweeper *sweeper);          /* real time; 0: none */
 const struct sweep_result *sweeper_last(const struct sweeper *sweeper); /* NULL: none yet in this life */

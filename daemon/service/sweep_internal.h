@@ -6,6 +6,7 @@
 
 #include "service/census.h"
 #include "service/drop.h"
+#include "service/settling.h"
 #include "service/sightings.h"
 #include "service/sweep.h"
 
@@ -23,9 +24,9 @@ struct sweeper {
         const struct sweep_events *events;
         void *owner;
 
-        struct timer *timer;  /* the next automatic sweep */
-        uint64_t grace_until; /* boottime */
-        uint64_t suspended;   /* boottime - monotonic, as of the last look */
+        struct timer *timer; /* the next automatic sweep */
+        uint64_t due;        /* boottime at which it was to fire */
+        struct settling *settling;
         uint64_t retry_delay;
         bool soon, stopping;
         int64_t next_id;
@@ -40,6 +41,7 @@ struct sweeper {
         unsigned n_looks; /* censuses taken again for the current one */
         struct drop *drop;
         const char *halt; /* why it goes no further, or NULL */
+        char *doubt;      /* what halt points to if we have been away meanwhile, or NULL */
 
         struct sweep_result *last;
 };

@@ -453,8 +453,9 @@ class MessageProxy:
             client.sendall(os.urandom(200))
             return True
         elif self.way == "slow":
-            for i in range(len(message)):
-                client.sendall(message[i:i + 1])
+            step = max(1, len(message) // 60)
+            for i in range(0, len(message), step):
+                client.sendall(message[i:i + step])
                 time.sleep(0.001)
             return True
         return False

@@ -5,6 +5,7 @@ A census that may not be believed: nothing is dropped anywhere, and the reason n
 Every story here ends in one of two ways: the sweep is refused, or the census is right in spite of it all.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -464,4 +465,40 @@ def test_a_daemon_that_was_stopped_during_the_census_does_not_trust_it(eager, da
     assert sweep.returncode == 3, output
     assert "held up" in output
     assert all_there(databases, names)
+    proxy.close()
+
+
+def test_a_daemon_that_was_stopped_while_it_rested_gives_everybody_the_grace(databases):
+    where = {name: server.conninfo(name) for name, server in databases.items()}
+    with daemon_over(where, start_grace="4s") as daemon:
+        until(lambda: daemon.berth("sweep").returncode == 0, what="the end of the grace after the start")
+        assert daemon.json("status").get("unsettled") is None
+        names = stale(databases)
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        os.kill(daemon.process.pid, signal.SIGCONT)
+        told = until(lambda: daemon.json("status").get("unsettled"), what="the grace after a stall")
+        assert told.startswith("berthd was held up less than start_grace (4 s) ago"), told
+        assert "none now: berthd was held up" in daemon.berth("status").stdout
+        assert refused_sweep(daemon, databases, names).startswith("berthd was held up less than start_grace (4 s) ago")
+        until(lambda: not all_there(databases, names), what="a sweep of its own accord")
+        assert daemon.json("status").get("unsettled") is None
+        until(lambda: not any(server.schemas(name) for name, server in databases.items()), what="all of it")
+
+
+def test_a_drop_that_is_held_up_before_it_drops_is_given_up(databases, clusters):
+    proxy = Proxy(clusters[0])
+    where = {**{name: server.conninfo(name) for name, server in databases.items()}, "platform": proxy.conninfo("platform")}
+    with daemon_over(where, start_grace="3s") as daemon:
+        until(lambda: daemon.berth("sweep").returncode == 0, what="the end of the grace after the start")
+        names = stale(databases)
+        with proxy.hold("WITH RECURSIVE kin") as seen:  # its last question before the DROP
+            sweep = daemon.start_sweep()
+            assert seen.wait(30)
+            os.kill(daemon.process.pid, signal.SIGSTOP)
+            os.kill(daemon.process.pid, signal.SIGCONT)
+            until(lambda: "event=\"berthd was held up\"" in daemon.log, what="the signal's effect")
+        result = json.loads(sweep.communicate(timeout=60)[0])
+        assert verdicts(result) == everywhere(databases, names, "active_detection_incomplete"), result
+        assert all("berthd was held up" in why for why in details(result).values())
+        assert all_there(databases, names)
     proxy.close()

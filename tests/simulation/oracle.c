@@ -127,6 +127,9 @@ void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_
                 oracle_fail(sim, "%s is dropped, and something outside depends on it", schema->name);
         if (now - sim->host.started < sim->settings.start_grace)
                 oracle_fail(sim, "%s is dropped within the grace after a start", schema->name);
+        if (sim->resumed_at && looked_at > sim->resumed_at &&
+            looked_at - sim->resumed_at < sim->settings.start_grace)
+                oracle_fail(sim, "%s is dropped within the grace after a resume", schema->name);
         if (kept && kept->until > world_realtime(&sim->world) && !sim->has_clock_stepped)
                 oracle_fail(sim, "%s is dropped, and it was to be kept for %llu s more", schema->name,
                             (unsigned long long)((kept->until - world_realtime(&sim->world)) / SEC));

@@ -80,6 +80,7 @@ static void suspend(struct sim *sim)
         sim_say(sim, "suspended for %llu s", (unsigned long long)(duration / SEC));
         sim->clock.now += duration;
         sim->clock.suspended += duration;
+        sim->resumed_at = sim->clock.now;
         for (session = TAILQ_FIRST(&sim->sessions); session; session = next) {
                 next = TAILQ_NEXT(session, link);
                 if (session->backend)

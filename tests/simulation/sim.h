@@ -58,6 +58,7 @@ struct sim {
         unsigned n_runs_ever;
         uint64_t calm_at; /* chaos ends */
         bool calm, has_clock_stepped;
+        uint64_t resumed_at; /* the last time the host was suspended; 0: never */
         struct kept kept[N_KEPT_MAX];
         char violation[512]; /* "" so far */
         struct counts counts;

@@ -36,7 +36,7 @@ struct process {
 
 struct fake_env {
         struct env env;
-        uint64_t boottime, realtime_offset, order, chance, ticks;
+        uint64_t boottime, suspended, realtime_offset, order, chance, ticks;
         uint32_t said;
         bool has_said;
         unsigned depth, n_watches;
@@ -54,6 +54,11 @@ static struct fake_env *fake_of(struct env *env)
 static uint64_t boottime(struct env *env)
 {
         return fake_of(env)->boottime;
+}
+
+static uint64_t monotonic(struct env *env)
+{
+        return fake_of(env)->boottime - fake_of(env)->suspended;
 }
 
 static uint64_t realtime(struct env *env)
@@ -166,7 +171,7 @@ static bool process_started_by(struct env *env, pid_t pid, uint64_t realtime_use
 
 static const struct env_ops ops = {
         .boottime = boottime,
-        .monotonic = boottime,
+        .monotonic = monotonic,
         .realtime = realtime,
         .random = random_bytes,
         .boot_id = boot_id,
@@ -284,6 +289,12 @@ void fake_env_pass(struct fake_env *fake, uint64_t usec)
                 (void)fake_env_turn(fake);
         }
         fake->boottime = until;
+}
+
+void fake_env_suspend(struct fake_env *fake, uint64_t usec)
+{
+        fake->suspended += usec;
+        fake_env_stall(fake, usec);
 }
 
 void fake_env_stall(struct fake_env *fake, uint64_t usec)

@@ -23,6 +23,7 @@ void fake_env_pass(struct fake_env *fake, uint64_t usec);
 /* One timer that is due within usec, before its time, as libevent's may be. False: there is none. */
 bool fake_env_fire_early(struct fake_env *fake, uint64_t usec);
 void fake_env_stall(struct fake_env *fake, uint64_t usec); /* time goes on, and the loop does not turn */
+void fake_env_suspend(struct fake_env *fake, uint64_t usec); /* as that, and CLOCK_MONOTONIC stands still */
 void fake_env_set_clock(struct fake_env *fake, uint64_t realtime_usec); /* the wall clock alone */
 unsigned fake_env_n_timers_armed(const struct fake_env *fake);
 

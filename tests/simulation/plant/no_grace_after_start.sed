@@ -1,3 +1,3 @@
-# service/sweep.c
+# service/settling.c
 # R13: a sweep right after a start.
-s/env_boottime(env) + settings->start_grace/0/
+s/env_boottime(env) + start_grace/0/
