@@ -56,6 +56,8 @@ void daemon_make_services(struct daemon *d)
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
         s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
+        s->explainer = explainer_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->sweeper, &d->settings,
+                                     services_explained, s);
         daemon_find_limits(d->config, &limits);
         s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
 }
@@ -66,6 +68,7 @@ void daemon_free_services(struct daemon *d)
         struct services *s = &d->services;
 
         s->server = server_free(s->server);
+        s->explainer = explainer_free(s->explainer);
         s->locks = locks_free(s->locks);
         s->sweeper = sweeper_free(s->sweeper);
         s->lock_budget = lock_budget_free(s->lock_budget);

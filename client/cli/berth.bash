@@ -39,7 +39,7 @@ _berth()
         :*) words=$(berth __words 2>/dev/null) ;;
         help:*) words=$(berth __words 2>/dev/null) ;;
         *:-*) words=$(berth __words "$verb" 2>/dev/null) ;;
-        status:* | revoke:* | keep:* | history:*)
+        status:* | revoke:* | keep:* | history:* | explain:*)
                 words=$(berth list 2>/dev/null | awk 'NR > 1 { print $1 }')
                 ;;
         run:* | slot:*)

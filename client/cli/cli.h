@@ -87,6 +87,7 @@ int cmd_status(struct cli *cli);
 int cmd_list(struct cli *cli);
 int cmd_locks(struct cli *cli);
 int cmd_sweep(struct cli *cli);
+int cmd_explain(struct cli *cli);
 int cmd_history(struct cli *cli);
 int cmd_revoke(struct cli *cli);
 int cmd_keep(struct cli *cli);

@@ -145,6 +145,17 @@ static const struct verb table[] = {
          .options = history_options,
          .n_max = 1,
          .run = cmd_history},
+        {.name = "explain",
+         .summary = "why a schema or namespace is kept, or when and why it went",
+         .usage = "NAMESPACE|SCHEMA|APPLICATION_NAME",
+         .examples = "  berth explain test_p18234t1745178234r3af93d71_gw0\n"
+                     "  berth explain pytest_gw3_p18234t1745178234r3af93d71\n"
+                     "  berth explain $BERTH_NAMESPACE --json | jq -r .answer\n",
+         .notes = "The first line is the answer. It goes back as far as the ledger remembers (30 days).\n"
+                  "Exit code 1: nothing is known of that name.\n",
+         .n_min = 1,
+         .n_max = 1,
+         .run = cmd_explain},
         {.name = "revoke",
          .summary = "end a lease; its processes go on",
          .usage = "NAMESPACE",

@@ -73,6 +73,19 @@ struct ledger_change {
  */
 typedef void ledger_load_fn(void *owner, const struct ledger_change *row);
 
+/*
+ * What is on record of one namespace, in this order, each kind oldest first and at most so many of the newest:
+ *   LEDGER_LEASE_GRANTED   leases that have not ended: lease, label, uid, forced
+ *   LEDGER_LEASE_ENDED     those that have: the same, since_usec their grant, detail, reason, exit_status
+ *   LEDGER_MEMBER_JOINED   lease, worker; not of the first member
+ *   LEDGER_SIGHTED, LEDGER_CLAIMED   what still stands
+ *   LEDGER_VERDICT         all
+ *   LEDGER_SWEPT           the last sweep on record, whatever it was about
+ * row NULL: no more; error as above. On the loop's thread. Leases are found by what happened to them: of one that
+ * ended and is older than all that is remembered there may be no row.
+ */
+typedef void ledger_recall_fn(void *owner, uint64_t ticket, const struct ledger_change *row, int error);
+
 /* The first numbers never used so far. */
 struct ledger_numbers {
         int64_t lease, member, grant, sweep;
@@ -98,6 +111,8 @@ struct ledger_ops {
         bool (*healthy)(struct ledger *ledger);
         void (*history)(struct ledger *ledger, const char *namespace /* or NULL */, uint64_t since_usec,
                         unsigned limit, ledger_history_fn *each, void *owner, uint64_t ticket);
+        void (*recall)(struct ledger *ledger, const char *namespace, ledger_recall_fn *each, void *owner,
+                       uint64_t ticket);
 };
 
 /* Implementations embed this as their first member. */

@@ -21,6 +21,7 @@ const struct method services_methods[] = {
         {MANAGE("Revoke"), method_revoke, 0},
         {MANAGE("Keep"), method_keep, 0},
         {MANAGE("GetHistory"), method_get_history, METHOD_NEEDS_MORE},
+        {MANAGE("Explain"), method_explain, 0},
         {SERVICE("GetInfo"), method_get_info, 0},
         {SERVICE("GetInterfaceDescription"), method_get_interface_description, 0},
         {NULL, NULL, 0},
@@ -31,6 +32,7 @@ void services_connection_closed(struct services *services, uint64_t connection)
         slots_connection_closed(services->slots, connection);
         leases_connection_closed(services->leases, connection);
         locks_forget_caller(services->locks, connection);
+        explainer_forget_caller(services->explainer, connection);
 }
 
 const char *method_missing_half(const char *namespace, const char *secret)

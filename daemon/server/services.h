@@ -11,6 +11,7 @@
 #include "seam/ledger.h"
 #include "server/method.h"
 #include "service/databases.h"
+#include "service/explain.h"
 #include "service/leases.h"
 #include "service/lock_budget.h"
 #include "service/locks.h"
@@ -28,6 +29,7 @@ struct services {
         struct lock_budget *lock_budget;
         struct sweeper *sweeper;
         struct locks *locks;
+        struct explainer *explainer;
         struct server *server;
         const struct settings *settings;
         uint64_t started_usec; /* real time */
@@ -39,5 +41,6 @@ extern const struct slot_events services_slot_events;
 extern const struct sweep_events services_sweep_events;
 void services_lock_found(void *owner, uint64_t caller, const struct lock_pair *pair, const char *database,
                          const char *error);
+void services_explained(void *owner, uint64_t caller, const struct explanation *explanation, int error);
 /* For server_new: nothing of this connection is waited for any more. */
 void services_connection_closed(struct services *services, uint64_t connection);

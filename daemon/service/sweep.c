@@ -408,6 +408,13 @@ uint64_t sweeper_running_since(const struct sweeper *sweeper)
         return sweeper->result ? sweeper->result->started_usec : 0;
 }
 
+uint64_t sweeper_next(const struct sweeper *sweeper)
+{
+        uint64_t now = boottime(sweeper), wait = sweeper->due > now ? sweeper->due - now : 0;
+
+        return sweeper->due && !sweeper->result ? env_realtime(sweeper->tools.env) + wait : 0;
+}
+
 const struct sweep_result *sweeper_last(const struct sweeper *sweeper)
 {
         return sweeper->last;

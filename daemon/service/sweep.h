@@ -83,6 +83,7 @@ void sweeper_held_up(struct sweeper *sweeper);
 char *sweeper_doubt(struct sweeper *sweeper);
 bool sweeper_busy(const struct sweeper *sweeper);
 uint64_t sweeper_running_since(const struct sweeper *sweeper);          /* real time; 0: none */
+uint64_t sweeper_next(const struct sweeper *sweeper); /* real time at which the next is due; 0: not known */
 const struct sweep_result *sweeper_last(const struct sweeper *sweeper); /* NULL: none yet in this life */
 
 /* The contract's JSON (product section 7):

@@ -88,7 +88,7 @@ static bool has_changes(const struct writer *writer)
         const struct item *item;
 
         TAILQ_FOREACH (item, &writer->backlog, link)
-                if (!item->history)
+                if (!item_is_question(item))
                         return true;
         return store_needs_reserve(writer->store, writer->store->next.grant);
 }
@@ -101,7 +101,7 @@ static void succeed(struct writer *writer)
 
         for (item = TAILQ_FIRST(&writer->backlog); item; item = next) {
                 next = TAILQ_NEXT(item, link);
-                if (item->history)
+                if (item_is_question(item))
                         continue;
                 TAILQ_REMOVE(&writer->backlog, item, link);
                 if (item->done)
@@ -192,7 +192,7 @@ static int transact(struct writer *writer, struct item **ret_item)
         if (r)
                 return r;
         TAILQ_FOREACH (item, &writer->backlog, link) {
-                if (item->history)
+                if (item_is_question(item))
                         continue;
                 r = ledger_apply(writer->store, &item->change);
                 if (r) {
@@ -206,6 +206,11 @@ static int transact(struct writer *writer, struct item **ret_item)
         return r;
 }
 
+static int read_answer(struct item *item, struct store *store)
+{
+        return item->history ? history_read(item->history, store) : recall_read(item->recall, store);
+}
+
 static void answer_questions(struct writer *writer)
 {
         struct item_list list = TAILQ_HEAD_INITIALIZER(list);
@@ -213,10 +218,10 @@ static void answer_questions(struct writer *writer)
 
         for (item = TAILQ_FIRST(&writer->backlog); item; item = next) {
                 next = TAILQ_NEXT(item, link);
-                if (!item->history)
+                if (!item_is_question(item))
                         continue;
                 TAILQ_REMOVE(&writer->backlog, item, link);
-                item->error = history_read(item->history, writer->store) ? LEDGER_E_UNAVAILABLE : 0;
+                item->error = read_answer(item, writer->store) ? LEDGER_E_UNAVAILABLE : 0;
                 TAILQ_INSERT_TAIL(&list, item, link);
         }
         report(writer, &list);

@@ -54,11 +54,20 @@ struct item *item_new_history(struct history *history)
         return item;
 }
 
+struct item *item_new_recall(struct recall *recall)
+{
+        struct item *item = NEW(struct item);
+
+        item->recall = recall;
+        return item;
+}
+
 struct item *item_free(struct item *item)
 {
         if (!item)
                 return NULL;
         history_free(item->history);
+        recall_free(item->recall);
         free(item);
         return NULL;
 }
@@ -81,6 +90,8 @@ void item_list_tell(struct item_list *list)
                 TAILQ_REMOVE(list, item, link);
                 if (item->history)
                         history_tell(item->history, item->each, item->owner, item->ticket, item->error);
+                else if (item->recall)
+                        recall_tell(item->recall, item->each_row, item->owner, item->ticket, item->error);
                 else
                         item->done(item->owner, item->ticket, item->error);
                 item_free(item);

@@ -39,7 +39,13 @@ static void history(struct ledger *seam, const char *namespace, uint64_t since_u
         writer_ask(&of(seam)->writer, history_new(namespace, since_usec, limit), each, owner, ticket);
 }
 
-static const struct ledger_ops ops = {submit, healthy, history};
+static void recall(struct ledger *seam, const char *namespace, ledger_recall_fn *each, void *owner,
+                   uint64_t ticket)
+{
+        writer_recall(&of(seam)->writer, recall_new(namespace), each, owner, ticket);
+}
+
+static const struct ledger_ops ops = {submit, healthy, history, recall};
 
 /* The writer must have been stopped, or not have started. */
 static struct ledger_sqlite *ledger_free(struct ledger_sqlite *ledger)

@@ -47,14 +47,18 @@ static const struct query {
 
 /* clang-format on */
 
-static int load_query(struct sqlite *sqlite, const struct query *query, ledger_load_fn *each, void *owner)
+int load_rows(struct sqlite *sqlite, enum ledger_change_kind kind, const char *sql, const char *namespace,
+              ledger_load_fn *each, void *owner)
 {
         _cleanup_statement_ sqlite3_stmt *statement = NULL;
         const struct field *fields[COLUMNS_MAX];
         int n_columns, r;
 
-        if (sqlite_prepare(sqlite, query->sql, &statement))
+        if (sqlite_prepare(sqlite, sql, &statement))
                 return -EIO;
+        if (namespace && sqlite3_bind_parameter_count(statement) &&
+            sqlite3_bind_text(statement, 1, namespace, -1, SQLITE_STATIC))
+                return sqlite_failed(sqlite);
         n_columns = sqlite3_column_count(statement);
         assert(n_columns <= COLUMNS_MAX);
         for (int i = 0; i < n_columns; i++) {
@@ -62,7 +66,7 @@ static int load_query(struct sqlite *sqlite, const struct query *query, ledger_l
                 assert(fields[i]);
         }
         while ((r = sqlite_step(sqlite, statement)) > 0) {
-                struct ledger_change change = {.kind = query->kind, .exit_status = -1};
+                struct ledger_change change = {.kind = kind, .exit_status = -1};
 
                 for (int i = 0; i < n_columns; i++)
                         field_read(statement, i, fields[i], &change);
@@ -78,7 +82,7 @@ int ledger_load_from(struct store *store, ledger_load_fn *each, void *owner, str
         if (r)
                 return r;
         for (size_t i = 0; i < sizeof(queries) / sizeof(*queries) && !r; i++)
-                r = load_query(&store->sqlite, &queries[i], each, owner);
+                r = load_rows(&store->sqlite, queries[i].kind, queries[i].sql, NULL, each, owner);
         store_rollback(store);
         if (!r)
                 *ret_next = store->next;

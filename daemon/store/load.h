@@ -13,3 +13,7 @@
  */
 int ledger_load_from(struct store *store, ledger_load_fn *each, void *owner,
                      struct ledger_numbers *ret_next) MUST_CHECK;
+
+/* The rows of one query, as changes of that kind: its columns are fields. namespace: ?1, or NULL. 0 or -EIO. */
+int load_rows(struct sqlite *sqlite, enum ledger_change_kind kind, const char *sql, const char *namespace,
+              ledger_load_fn *each, void *owner) MUST_CHECK;

@@ -88,9 +88,12 @@ static const char ledger_1[] =
         "CREATE VIEW history AS\n"
         "  SELECT " TIME(time_usec) " AS time, event, lease, namespace, worker, database, schema, detail\n"
         "  FROM event ORDER BY time_usec, id;\n";
+/* What was decided about one namespace, without reading all verdicts. */
+static const char ledger_2[] =
+        "CREATE INDEX verdict_by_namespace ON verdict (namespace, time_usec) WHERE namespace IS NOT NULL;\n";
 /* clang-format on */
 
-static const char *const migrations[] = {ledger_1};
+static const char *const migrations[] = {ledger_1, ledger_2};
 
 int64_t migrations_latest(void)
 {

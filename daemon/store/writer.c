@@ -194,7 +194,7 @@ static uint64_t patience(const struct item *item)
                 [LEDGER_MEMBER_LEFT] = HOLD_END_USEC,
         };
 
-        return item->history || item->done ? 0 : patience_usec[item->change.kind];
+        return item_is_question(item) || item->done ? 0 : patience_usec[item->change.kind];
 }
 
 static void hold_back(struct writer *writer, uint64_t usec)
@@ -270,6 +270,17 @@ void writer_ask(struct writer *writer, struct history *history, ledger_history_f
         struct item *item = item_new_history(history);
 
         item->each = each;
+        item->owner = owner;
+        item->ticket = ticket;
+        put(writer, item);
+}
+
+void writer_recall(struct writer *writer, struct recall *recall, ledger_recall_fn *each, void *owner,
+                   uint64_t ticket)
+{
+        struct item *item = item_new_recall(recall);
+
+        item->each_row = each;
         item->owner = owner;
         item->ticket = ticket;
         put(writer, item);

@@ -13,13 +13,14 @@
 
 #include "store/history.h"
 #include "store/place.h"
+#include "store/recall.h"
 #include "store/store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* A change or, with history set, a question. */
+/* A change or, with history or recall set, a question. */
 struct item {
         TAILQ_ENTRY(item) link;       /* writer::incoming, then ::backlog, then ::done */
         TAILQ_ENTRY(item) grant_link; /* writer::grants; only a slot's grant while it is incoming */
@@ -27,6 +28,8 @@ struct item {
         ledger_done_fn *done;         /* or NULL */
         struct history *history;      /* or NULL */
         ledger_history_fn *each;      /* only with history */
+        struct recall *recall;        /* or NULL */
+        ledger_recall_fn *each_row;   /* only with recall */
         void *owner;
         uint64_t ticket, submitted_usec; /* monotonic; only with done */
         int error;
@@ -63,6 +66,11 @@ struct writer {
         atomic_uint n_refused, n_commits;
 };
 
+static inline bool item_is_question(const struct item *item)
+{
+        return item->history || item->recall;
+}
+
 /* Both are borrowed, and the store is the thread's from now on. 0 or -errno. */
 int writer_start(struct writer *writer, struct store *store, struct place *place);
 /* Writes what it can and ends the thread. What is done or in vain is not called back. */
@@ -72,5 +80,7 @@ void writer_submit(struct writer *writer, const struct ledger_change *change, le
                    void *owner, uint64_t ticket);
 void writer_ask(struct writer *writer, struct history *history, ledger_history_fn *each, void *owner,
                 uint64_t ticket);
+void writer_recall(struct writer *writer, struct recall *recall, ledger_recall_fn *each, void *owner,
+                   uint64_t ticket);
 void writer_prune(struct writer *writer, uint64_t older_than_usec);
 void writer_dispatch(struct writer *writer);

@@ -895,3 +895,39 @@ def test_whoever_waits_behind_another_sweep_is_told_so_on_a_terminal(path, fake)
     call.reply({"result": SWEEP})
     run.read_until("sweep 12: 1 dropped")
     assert run.wait() == 0
+
+
+EXPLAINED = {
+    "name": NAMESPACE, "kind": "namespace", "namespace": NAMESPACE, "standing": "failed",
+    "answer": f"{NAMESPACE} could not be dropped in platform: 55P03: " + "held by somebody " * 20,
+    "advice": "end what holds the lock " * 10,
+    "leases": [{"lease": n, "state": "crashed", "label": "x\u001b[31m" * 40, "uid": 0, "forced": True, "joined": 8,
+                "sinceUSec": 1700000000000000 + n, "endedUSec": 1700000100000000 + n} for n in range(1, 9)],
+    "slots": [{"namespace": NAMESPACE, "worker": "gw1", "database": "platform", "sinceUSec": 1700000200000000}],
+    "schemas": [{"database": "platform", "schema": f"test_{NAMESPACE}_gw{n}", "exists": True, "standing": "failed",
+                 "verdicts": [{"sweep": 7, "verdict": "failed", "sqlState": "55P03", "detail": "held by somebody",
+                               "timeUSec": 1700000300000000, "lastUSec": 1700000300000000}]} for n in range(2)],
+    "unheard": [], "sweepRunning": False}
+
+
+def test_an_explanation_is_a_dozen_lines_of_80_columns(path, fake):
+    fake.answers["Explain"] = answer_with(EXPLAINED)
+    done = berth(path, "explain", NAMESPACE, TZ="UTC")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 12 and max(map(len, lines)) <= 80 and "\x1b" not in done.stdout
+    assert lines[0].startswith(f"{NAMESPACE} could not be dropped") and lines[2].endswith("…")
+    assert lines[3] == "  12 earlier; --json has them"
+    assert lines[-4] == "  2023-11-14 22:16:40  gw1 waits for a DDL slot in platform"
+    assert lines[-3] == "  2023-11-14 22:18:20  sweep 7: failed 2 schemas in platform: 55P03: held by s…"
+    assert lines[-2].startswith("do: end what holds the lock") and lines[-1].startswith("    ")
+    assert fake.of("Explain")[0].parameters == {"name": NAMESPACE}
+    assert json.loads(berth(path, "explain", NAMESPACE, "--json").stdout) == EXPLAINED
+
+
+def test_of_what_nothing_is_known_the_exit_code_tells(path, fake):
+    fake.answers["Explain"] = answer_with({"name": "x", "standing": "nothing", "answer": "nothing is known of x"})
+    done = berth(path, "explain", "x")
+    assert done.returncode == 1 and done.stdout == "nothing is known of x\n" and done.stderr == ""
+    assert berth(path, "explain", "x", "--json").returncode == 1
+    assert berth(path, "explain", "--help").stdout.startswith("Examples:\n  berth explain test_")
+    assert "explain" in berth(path, "__words").stdout.split()

@@ -430,6 +430,79 @@ static void ask(struct fixture *f, const char *namespace, uint64_t since, unsign
         assert_int_equal(told->error, 0);
 }
 
+static void on_row(void *owner, uint64_t ticket, const struct ledger_change *row, int error)
+{
+        struct told *told = owner;
+        size_t n = strlen(told->text);
+
+        assert_int_equal(ticket, 9);
+        assert_false(told->over);
+        if (!row) {
+                told->over = true;
+                told->error = error;
+                return;
+        }
+        told->n++;
+        (void)snprintf(told->text + n, sizeof(told->text) - n, "%d %lld %s %s\n", row->kind,
+                       (long long)(row->lease + row->sweep), or_dash(row->schema), or_dash(row->detail));
+}
+
+static void recall(struct fixture *f, const char *namespace, struct told *told)
+{
+        memset(told, 0, sizeof(*told));
+        f->seam->ops->recall(f->seam, namespace, on_row, told, 9);
+        while (!told->over)
+                assert_int_equal(turn(f), 0);
+        assert_int_equal(told->error, 0);
+}
+
+static void submit_verdict(struct fixture *f, int64_t sweep, const char *namespace, const char *schema)
+{
+        submit(f, (struct ledger_change){.kind = LEDGER_VERDICT,
+                                         .time_usec = NOW + (uint64_t)sweep,
+                                         .sweep = sweep,
+                                         .database = "platform",
+                                         .schema = schema,
+                                         .oid = "1",
+                                         .namespace = namespace,
+                                         .detail = "dropped"});
+}
+
+static void what_is_recalled_of_a_namespace_is_its_own_and_in_order(void **state)
+{
+        struct fixture *f = *state;
+        struct told told;
+        char expected[256];
+
+        submit(f, lease_granted(1, "alpha"));
+        submit(f, lease_ended(1, "alpha", NOW + 10));
+        submit(f, lease_granted(2, "beta"));
+        submit(f, lease_granted(3, "alpha"));
+        submit_verdict(f, 5, "alpha", "test_alpha_gw0");
+        submit_verdict(f, 4, "alpha", "test_alpha_gw0");
+        submit_verdict(f, 6, "alphabet", "test_alphabet_gw0");
+        submit(f, (struct ledger_change){.kind = LEDGER_SIGHTED,
+                                         .time_usec = NOW,
+                                         .database = "platform",
+                                         .schema = "test_alphabet_gw0",
+                                         .oid = "2"});
+        submit(f, (struct ledger_change){.kind = LEDGER_CLAIMED,
+                                         .time_usec = NOW,
+                                         .sweep = 7,
+                                         .database = "platform",
+                                         .schema = "test_alpha_gw0",
+                                         .oid = "1"});
+        recall(f, "alpha", &told);
+        (void)snprintf(expected, sizeof(expected),
+                       "%d 3 - -\n%d 1 - released\n%d 7 test_alpha_gw0 -\n"
+                       "%d 4 test_alpha_gw0 dropped\n%d 5 test_alpha_gw0 dropped\n",
+                       LEDGER_LEASE_GRANTED, LEDGER_LEASE_ENDED, LEDGER_CLAIMED, LEDGER_VERDICT,
+                       LEDGER_VERDICT);
+        assert_string_equal(told.text, expected);
+        recall(f, "nobody", &told);
+        assert_int_equal(told.n, 0);
+}
+
 static void history_tells_the_newest_and_those_oldest_first(void **state)
 {
         struct fixture *f = *state;
@@ -679,6 +752,7 @@ int main(void)
                 TEST(an_end_waits_a_moment_for_company),
                 TEST(an_end_goes_with_the_next_grant),
                 TEST(history_tells_the_newest_and_those_oldest_first),
+                TEST(what_is_recalled_of_a_namespace_is_its_own_and_in_order),
                 TEST(an_event_names_what_its_change_leaves_out),
                 TEST(verdicts_and_sweeps_are_told_in_words),
                 TEST(pruning_spares_whatever_may_still_be_asked_for),
