@@ -918,7 +918,7 @@ def test_an_explanation_is_a_dozen_lines_of_80_columns(path, fake):
     assert lines[0].startswith(f"{NAMESPACE} could not be dropped") and lines[2].endswith("…")
     assert lines[3] == "  12 earlier; --json has them"
     assert lines[-4] == "  2023-11-14 22:16:40  gw1 waits for a DDL slot in platform"
-    assert lines[-3] == "  2023-11-14 22:18:20  sweep 7: failed 2 schemas in platform: 55P03: held by s…"
+    assert lines[-3] == "  2023-11-14 22:18:20  sweep 7: failed 2 schemas in platform: 55P03: held by so…"
     assert lines[-2].startswith("do: end what holds the lock") and lines[-1].startswith("    ")
     assert fake.of("Explain")[0].parameters == {"name": NAMESPACE}
     assert json.loads(berth(path, "explain", NAMESPACE, "--json").stdout) == EXPLAINED
