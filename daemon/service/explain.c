@@ -19,7 +19,6 @@ struct question {
 
 struct explainer {
         struct explain_tools tools;
-        struct databases *databases;
         struct ledger *ledger;
         struct survey *survey;
         struct timer *timer; /* for those whose name needs no look */
@@ -328,7 +327,6 @@ struct explainer *explainer_new(struct env *env, struct pg *pg, struct ledger *l
 
         *explainer = (struct explainer){
                 .tools = {.env = env, .leases = leases, .sweeper = sweeper, .settings = settings},
-                .databases = databases,
                 .ledger = ledger,
                 .told = told,
                 .owner = owner};

@@ -8,7 +8,7 @@
  *
  *      explain.c           asks and collects
  *      explain_verdicts.c  what sweeps said of each schema, and where it stands
- *      explain_words.c     the answer, in one sentence, and what to do
+ *      explain_words.c     the answer, in one sentence, and what to do (explain_words.h)
  */
 
 #include "service/databases.h"

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "service/explain.h"
+#include "service/explain_words.h"
 
-#include "proto/json.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define SPAN_SIZE  24
-#define WHERE_SIZE 200
 
 const char *explain_kind_name(enum explain_kind kind)
 {
@@ -45,7 +41,7 @@ const char *explain_standing_name(enum explain_standing standing)
 
 /* ---- small words ---- */
 
-static const char *span(uint64_t from, uint64_t to, char text[SPAN_SIZE])
+const char *explain_span(uint64_t from, uint64_t to, char text[EXPLAIN_SPAN_SIZE])
 {
         static const struct {
                 uint64_t sec;
@@ -53,44 +49,24 @@ static const char *span(uint64_t from, uint64_t to, char text[SPAN_SIZE])
         } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
         uint64_t sec = to > from ? (to - from) / USEC_PER_SEC : 0;
 
-        (void)snprintf(text, SPAN_SIZE, "0s");
+        (void)snprintf(text, EXPLAIN_SPAN_SIZE, "0s");
         for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
                 if (sec >= 2 * units[i].sec || (units[i].sec == 1 && sec)) {
-                        (void)snprintf(text, SPAN_SIZE, "%llu%s", (unsigned long long)(sec / units[i].sec),
-                                       units[i].unit);
+                        (void)snprintf(text, EXPLAIN_SPAN_SIZE, "%llu%s",
+                                       (unsigned long long)(sec / units[i].sec), units[i].unit);
                         break;
                 }
         return text;
 }
 
-static const char *clock_of(uint64_t usec, char text[SPAN_SIZE])
+const char *explain_clock(uint64_t usec, char text[EXPLAIN_SPAN_SIZE])
 {
         time_t seconds = (time_t)(usec / USEC_PER_SEC);
         struct tm utc;
 
-        if (!gmtime_r(&seconds, &utc) || !strftime(text, SPAN_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc))
-                (void)snprintf(text, SPAN_SIZE, "?");
+        if (!gmtime_r(&seconds, &utc) || !strftime(text, EXPLAIN_SPAN_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc))
+                (void)snprintf(text, EXPLAIN_SPAN_SIZE, "?");
         return text;
-}
-
-/* "the next is due in 3s" */
-static char *next_sweep(const struct explanation *e, uint64_t now)
-{
-        char in[SPAN_SIZE];
-
-        if (e->sweep_runs)
-                return alloc_string("one is running now");
-        if (!e->next_sweep_usec)
-                return alloc_string("none is due; ask for one with 'berth sweep'");
-        return alloc_printf("the next is due in %s", span(now, e->next_sweep_usec, in));
-}
-
-static void join(char *text, size_t size, const char *word)
-{
-        size_t n = strlen(text);
-
-        if (n < size)
-                (void)snprintf(text + n, size - n, "%s%s", n ? ", " : "", word);
 }
 
 /* "lease 12 (pytest -n 8)" */
@@ -98,61 +74,6 @@ static char *lease_words(int64_t id, const char *label)
 {
         return alloc_printf("lease %lld%s%s%s", (long long)id, label ? " (" : "", label ? label : "",
                             label ? ")" : "");
-}
-
-/* ---- those that stand alike ---- */
-
-struct group {
-        const struct explain_schema *first;
-        unsigned n_schemas, n_databases;
-        char *subject; /* "test_x_gw0", "3 schemas of x" */
-        char where[WHERE_SIZE];
-};
-
-static const struct explain_verdict *verdict_of(const struct explain_schema *schema)
-{
-        return schema->n_verdicts ? &schema->verdicts[schema->n_verdicts - 1] : NULL;
-}
-
-static bool is_alike(const struct explain_schema *a, const struct explain_schema *b)
-{
-        const struct explain_verdict *one = verdict_of(a), *other = verdict_of(b);
-        const char *reason = one && one->reason ? one->reason : "";
-
-        return a->standing == b->standing &&
-               (a->standing != EXPLAIN_KEPT || !strcmp(reason, other && other->reason ? other->reason : ""));
-}
-
-/* Is it the first of the group with that database, or with that schema? */
-static bool is_first(const struct explanation *e, const struct explain_schema *schema, bool by_database)
-{
-        for (const struct explain_schema *at = e->schemas; at < schema; at++)
-                if (is_alike(at, schema) && (by_database ? !strcmp(at->database, schema->database)
-                                                         : !strcmp(at->schema, schema->schema)))
-                        return false;
-        return true;
-}
-
-static struct group group_of(const struct explanation *e, const struct explain_schema *first)
-{
-        struct group group = {.first = first};
-
-        for (unsigned i = 0; i < e->n_schemas; i++) {
-                const struct explain_schema *schema = &e->schemas[i];
-
-                if (!is_alike(schema, first))
-                        continue;
-                group.n_schemas += is_first(e, schema, false);
-                if (!is_first(e, schema, true))
-                        continue;
-                group.n_databases++;
-                join(group.where, sizeof(group.where), schema->database);
-        }
-        if (group.n_schemas == 1)
-                group.subject = alloc_string(first->schema);
-        else
-                group.subject = alloc_printf("%u schemas of %s", group.n_schemas, e->name);
-        return group;
 }
 
 /* Which one speaks for all? */
@@ -166,121 +87,13 @@ static const struct explain_schema *spokesman(const struct explanation *e)
         return best;
 }
 
-/* ---- answers about schemas ---- */
-
-static const char *was(const struct group *group)
-{
-        return group->n_schemas == 1 ? "was" : "were";
-}
-
-static const char *is(const struct group *group)
-{
-        return group->n_schemas == 1 ? "is" : "are";
-}
-
-static char *say_dropping(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        (void)e, (void)now;
-        return alloc_printf("%s %s being dropped now in %s", group->subject, is(group), group->where);
-}
-
-static char *say_failed(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        const struct explain_verdict *verdict = verdict_of(group->first);
-        _cleanup_free_ char *next = next_sweep(e, now);
-        char ago[SPAN_SIZE];
-
-        return alloc_printf("%s could not be dropped in %s: %s: %s; tried %s ago, by sweep %lld; %s",
-                            group->subject, group->where, verdict->sqlstate ? verdict->sqlstate : "failed",
-                            verdict->detail ? verdict->detail : "", span(verdict->last_usec, now, ago),
-                            (long long)verdict->sweep, next);
-}
-
-static char *say_unknown(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        _cleanup_free_ char *next = next_sweep(e, now);
-
-        return alloc_printf("%s may be gone from %s: COMMIT of its drop was sent, and nothing came back; the "
-                            "next sweep looks; %s",
-                            group->subject, group->where, next);
-}
-
-static char *say_kept(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        const struct explain_verdict *verdict = verdict_of(group->first);
-        char ago[SPAN_SIZE];
-
-        (void)e;
-        return alloc_printf("%s %s kept in %s: %s%s%s; found so %s ago, by sweep %lld", group->subject,
-                            is(group), group->where, verdict->reason ? verdict->reason : "?",
-                            verdict->detail ? ": " : "", verdict->detail ? verdict->detail : "",
-                            span(verdict->last_usec, now, ago), (long long)verdict->sweep);
-}
-
-static char *say_unseen(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        const struct explain_lease *lease = e->n_leases ? &e->leases[e->n_leases - 1] : NULL;
-        _cleanup_free_ char *next = next_sweep(e, now);
-        char ago[SPAN_SIZE];
-
-        if (lease && lease->ended_usec)
-                return alloc_printf("%s %s in %s; lease %lld %s %s ago, and no sweep has looked since; %s",
-                                    group->subject, is(group), group->where, (long long)lease->id,
-                                    lease->how ? lease->how : "ended", span(lease->ended_usec, now, ago),
-                                    next);
-        return alloc_printf("%s %s in %s, not seen by any sweep yet; %s", group->subject, is(group),
-                            group->where, next);
-}
-
-static char *say_stale(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        _cleanup_free_ char *next = next_sweep(e, now);
-
-        return alloc_printf("%s %s stale in %s, and goes with the next sweep that is no dry run; %s",
-                            group->subject, is(group), group->where, next);
-}
-
-static char *say_dropped(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        const struct explain_verdict *verdict = verdict_of(group->first);
-        char ago[SPAN_SIZE], at[SPAN_SIZE];
-
-        (void)e;
-        return alloc_printf("%s %s dropped in %s %s ago (%s), by sweep %lld", group->subject, was(group),
-                            group->where, span(verdict->last_usec, now, ago),
-                            clock_of(verdict->last_usec, at), (long long)verdict->sweep);
-}
-
-static char *say_gone(const struct explanation *e, const struct group *group, uint64_t now)
-{
-        (void)now;
-        return alloc_printf("%s %s gone from %s, and not by a sweep%s", group->subject, is(group),
-                            group->where, e->n_leases ? "; its run has dropped it, or somebody else" : "");
-}
-
-static char *say_schemas(const struct explanation *e, const struct explain_schema *first, uint64_t now)
-{
-        static char *(*const words[EXPLAIN_STANDING_MAX_])(const struct explanation *, const struct group *,
-                                                           uint64_t) = {
-                [EXPLAIN_DROPPING] = say_dropping, [EXPLAIN_FAILED] = say_failed,
-                [EXPLAIN_UNKNOWN] = say_unknown,   [EXPLAIN_KEPT] = say_kept,
-                [EXPLAIN_UNSEEN] = say_unseen,     [EXPLAIN_STALE] = say_stale,
-                [EXPLAIN_DROPPED] = say_dropped,   [EXPLAIN_GONE] = say_gone,
-        };
-        struct group group = group_of(e, first);
-        char *text = words[first->standing](e, &group, now);
-
-        free(group.subject);
-        return text;
-}
-
 /* ---- answers about the lease ---- */
 
 static char *say_live(const struct explanation *e, const struct lease *lease, uint64_t now)
 {
         _cleanup_free_ char *who = lease_words(lease->id, lease->label);
         unsigned n = 0;
-        char age[SPAN_SIZE];
+        char age[EXPLAIN_SPAN_SIZE];
 
         for (unsigned i = 0; i < lease->n_members; i++)
                 n += lease->members[i].connection || !lease->members[i].gone;
@@ -290,7 +103,7 @@ static char *say_live(const struct explanation *e, const struct lease *lease, ui
                         "processes are not proven gone",
                         e->name, who);
         return alloc_printf("%s is kept: live: %s has been live for %s, %s %u member%s", e->name, who,
-                            span(lease->since_usec, now, age),
+                            explain_span(lease->since_usec, now, age),
                             lease->state == LEASE_RELEASING ? "and was released, but is carried by" : "with",
                             n, n == 1 ? "" : "s");
 }
@@ -310,60 +123,21 @@ static void find_waiter(void *owner, const struct lease *lease)
 
 static char *say_keep(const struct explanation *e, uint64_t now)
 {
-        char at[SPAN_SIZE], in[SPAN_SIZE];
+        char at[EXPLAIN_SPAN_SIZE], in[EXPLAIN_SPAN_SIZE];
 
         return alloc_printf("%s is kept: keep: until %s, for %s more, as was asked for", e->name,
-                            clock_of(e->kept_until_usec, at), span(now, e->kept_until_usec, in));
+                            explain_clock(e->kept_until_usec, at), explain_span(now, e->kept_until_usec, in));
 }
 
 static char *say_ended(const struct explanation *e, uint64_t now)
 {
         const struct explain_lease *lease = &e->leases[e->n_leases - 1];
-        char ago[SPAN_SIZE];
+        char ago[EXPLAIN_SPAN_SIZE];
 
         return alloc_printf("%s has no schema in %s; lease %lld %s %s ago", e->name,
                             e->n_unheard ? "the databases that answered" : "any database",
                             (long long)lease->id, lease->how ? lease->how : "ended",
-                            span(lease->ended_usec, now, ago));
-}
-
-/* ---- no candidates ---- */
-
-/* Which rule does a name break that looks like one of ours? */
-static char *broken_rule(const char *name, const char *prefix, bool worker_first)
-{
-        const char *rest = name + strlen(prefix), *second = strchr(rest, '_');
-        char part[NAMES_MAX + 1], other[NAMES_MAX + 1], message[NAMES_MESSAGE_SIZE];
-        const char *parts[2] = {part, other};
-
-        if (strlen(name) > NAMES_MAX)
-                return alloc_printf("it has %zu bytes, and PostgreSQL cuts names at %d", strlen(name),
-                                    NAMES_MAX);
-        if (!second)
-                return alloc_printf("it is no %s", worker_first ? "pytest_{worker}_{namespace}[_{suffix}]"
-                                                                : "test_{namespace}_{worker}[_{suffix}]");
-        (void)snprintf(part, sizeof(part), "%.*s", (int)(second - rest), rest);
-        (void)snprintf(other, sizeof(other), "%.*s", (int)strcspn(second + 1, "_"), second + 1);
-        if (!names_check_namespace(parts[worker_first], message) ||
-            !names_check_worker(parts[!worker_first], message))
-                return alloc_string(message);
-        second = strchr(second + 1, '_');
-        if (second && !names_check_suffix(second + 1, message))
-                return alloc_string(message);
-        return alloc_string("it breaks the rules of such names");
-}
-
-static char *say_no_name(const char *name)
-{
-        _cleanup_free_ char *rule = NULL;
-
-        if (!strncmp(name, "test_", 5))
-                rule = broken_rule(name, "test_", false);
-        else if (!strncmp(name, "pytest_", 7))
-                rule = broken_rule(name, "pytest_", true);
-        else
-                rule = alloc_string("it is no namespace, and no test_{namespace}_{worker}[_{suffix}]");
-        return alloc_printf("never a candidate: %s is not a berth name: %s", name, rule);
+                            explain_span(lease->ended_usec, now, ago));
 }
 
 /* Of namespaces that no lease had, only those with a worker gw<N> are ours: decide.c. */
@@ -395,7 +169,7 @@ static const char *advice_for(const struct explanation *e, const struct explain_
                 [EXPLAIN_STALE] = "'berth sweep' drops it now",
                 [EXPLAIN_NOTHING] = "see that it is spelled right; 'berth history' shows what is remembered",
         };
-        const struct explain_verdict *verdict = schema ? verdict_of(schema) : NULL;
+        const struct explain_verdict *verdict = schema ? explain_verdict_of(schema) : NULL;
 
         if (e->standing != EXPLAIN_KEPT || !verdict || !verdict->reason)
                 return table[e->standing];
@@ -444,7 +218,7 @@ static void answer_by_schemas(struct explanation *e, const struct explain_tools 
                                      e->parsed.namespace, e->parsed.worker);
         } else if (first) {
                 e->standing = first->standing;
-                e->text = say_schemas(e, first, now);
+                e->text = explain_say_schemas(e, first, now);
         } else if (e->n_leases) {
                 e->standing = EXPLAIN_GONE;
                 e->text = say_ended(e, now);
@@ -465,7 +239,7 @@ void explain_answer(struct explanation *e, const struct explain_tools *tools)
 
         if (e->kind == EXPLAIN_OTHER) {
                 e->standing = EXPLAIN_NEVER_CANDIDATE;
-                e->text = say_no_name(e->name);
+                e->text = explain_say_no_name(e->name);
                 e->advice = alloc_string(advice_for(e, NULL));
         } else if (!answer_by_lease(e, tools, now)) {
                 answer_by_schemas(e, tools, now);
