@@ -60,23 +60,40 @@ static int open_ledger(struct daemon *d)
         if (r == 0)
                 return 0;
         log_error("%s", message);
-        return r == LEDGER_E_LOCKED ? EX_UNAVAILABLE : EX_CONFIG;
+        if (r == LEDGER_E_LOCKED)
+                return EX_UNAVAILABLE;
+        return r == LEDGER_E_IO ? EX_IOERR : EX_CONFIG;
+}
+
+/* A line of the log for what has begun or ended, and the last word for 'berth status'. */
+static void tell_ledger(struct daemon *d, const struct ledger_news *news)
+{
+        struct services *s = &d->services;
+        const bool was_writable = !s->ledger_trouble;
+
+        if (*news->trouble && (was_writable || strcmp(s->ledger_trouble, news->trouble) != 0))
+                log_error("%s", news->trouble);
+        if (!*news->trouble && !was_writable)
+                log_info("the ledger can be written again");
+        if (*news->warning && !s->ledger_warning)
+                log_warning("%s", news->warning);
+        free(s->ledger_trouble);
+        free(s->ledger_warning);
+        s->ledger_trouble = *news->trouble ? alloc_string(news->trouble) : NULL;
+        s->ledger_warning = *news->warning ? alloc_string(news->warning) : NULL;
+        daemon_touch_status(d);
 }
 
 static void on_ledger(int fd, short what, void *owner)
 {
         struct daemon *d = owner;
         int r = ledger_sqlite_dispatch(d->ledger);
-        char trouble[LEDGER_MESSAGE_SIZE];
+        struct ledger_news news;
 
         (void)fd;
         (void)what;
-        if (ledger_sqlite_news(d->ledger, trouble)) {
-                if (*trouble)
-                        log_error("%s", trouble);
-                else
-                        log_info("the ledger can be written again");
-        }
+        if (ledger_sqlite_news(d->ledger, &news))
+                tell_ledger(d, &news);
         if (r == 0)
                 return;
         /* What the last commit has written nobody knows but the file: a new daemon reads it. */
@@ -324,6 +341,8 @@ static void done(struct daemon *d)
         if (d->base)
                 event_base_free(d->base);
         free(d->reload_error);
+        free(d->services.ledger_trouble);
+        free(d->services.ledger_warning);
         (void)config_free(d->config);
 }
 

@@ -29,7 +29,8 @@ static void on_lease_ended(void *owner, const struct lease *lease)
         };
         struct daemon *d = owner;
 
-        slots_lease_ended(d->services.slots, lease->id, lease->state != LEASE_RELEASED, reasons[lease->state]);
+        slots_lease_ended(d->services.slots, lease->id, lease->state != LEASE_RELEASED,
+                          reasons[lease->state]);
         sweeper_soon(d->services.sweeper);
         services_lease_events.ended(owner, lease);
         daemon_touch_status(d);
@@ -110,7 +111,9 @@ void daemon_tell_status(struct daemon *d)
         unsigned n_leases = leases_n_live(d->services.leases);
         unsigned n_waiting = leases_n_waiting(d->services.leases) + slots_n_waiting(d->services.slots);
 
-        notify_status("serving %u lease%s, %u waiting%s%s", n_leases, n_leases == 1 ? "" : "s", n_waiting,
+        notify_status("serving %u lease%s, %u waiting%s%s%s%s", n_leases, n_leases == 1 ? "" : "s", n_waiting,
+                      d->services.ledger_trouble ? "; " : "",
+                      d->services.ledger_trouble ? d->services.ledger_trouble : "",
                       d->reload_error ? "; the old configuration is kept: " : "",
                       d->reload_error ? d->reload_error : "");
 }

@@ -139,6 +139,21 @@ static void print_cluster(const struct cli *cli, const struct cJSON *cluster)
         print_field_end(&field);
 }
 
+/* Only when there is something to do about it. */
+static void print_ledger(const struct cli *cli, const struct cJSON *status)
+{
+        const struct cJSON *ledger = json_get(status, "ledger");
+        const char *message = json_get_string(ledger, "message");
+        struct print_field field;
+
+        if (!message)
+                return;
+        print_field_begin(&field, cli, "Ledger");
+        print_field_item(&field, json_get_bool(ledger, "writable", true) ? PRINT_WARNING : PRINT_BAD, "",
+                         "%s", message);
+        print_field_end(&field);
+}
+
 static void print_sweep(const struct cli *cli, const struct cJSON *status)
 {
         const struct cJSON *result = json_get(status, "lastSweep");
@@ -172,6 +187,7 @@ static void print_status(const struct cli *cli, const struct cJSON *status)
         for (const struct cJSON *cluster = json_first(json_get(status, "clusters")); cluster;
              cluster = json_next(cluster))
                 print_cluster(cli, cluster);
+        print_ledger(cli, status);
         print_sweep(cli, status);
 }
 

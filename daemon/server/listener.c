@@ -36,19 +36,41 @@ static int make_folder(const char *path, bool only_us, char **ret_message)
                  : 0;
 }
 
+/* The pid is only a help for people. */
+static int refuse_second(int lock_fd, const char *path, char **ret_message)
+{
+        char holder[24] = "";
+
+        if (pread(lock_fd, holder, sizeof(holder) - 1, 0) < 0)
+                holder[0] = '\0';
+        *ret_message = alloc_printf(
+                "cannot lock %s; another berthd serves this socket (pid %.*s); stop it, or use it", path,
+                (int)strcspn(holder, "\n"), holder);
+        return -EADDRINUSE;
+}
+
+static void name_us(int lock_fd)
+{
+        _cleanup_free_ char *line = alloc_printf("%ld\n", (long)getpid());
+
+        if (ftruncate(lock_fd, 0) == 0 && pwrite(lock_fd, line, strlen(line), 0) < 0)
+                (void)ftruncate(lock_fd, 0);
+}
+
 static int take_lock(struct listener *listener, char **ret_message)
 {
         _cleanup_free_ char *path = alloc_printf("%s.lock", listener->path);
-        int r;
 
         listener->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (listener->lock_fd < 0)
                 return fail(ret_message, -errno, "cannot open", path, "check the folder's owner and mode");
-        if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+                name_us(listener->lock_fd);
                 return 0;
-        r = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-        return fail(ret_message, r, "cannot lock", path,
-                    "another berthd serves this socket; stop it, or use it");
+        }
+        if (errno == EWOULDBLOCK)
+                return refuse_second(listener->lock_fd, path, ret_message);
+        return fail(ret_message, -errno, "cannot lock", path, "see the limits of its file system");
 }
 
 static int connect_to(const struct sockaddr_un *address)

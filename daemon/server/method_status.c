@@ -79,6 +79,16 @@ static struct cJSON *describe_databases(struct services *services)
         return databases;
 }
 
+static struct cJSON *describe_ledger(const struct services *services)
+{
+        struct cJSON *ledger = json_object();
+
+        json_add_bool(ledger, "writable", !services->ledger_trouble);
+        json_add_string(ledger, "message",
+                        services->ledger_trouble ? services->ledger_trouble : services->ledger_warning);
+        return ledger;
+}
+
 struct outcome *method_get_status(struct call *call, struct services *services)
 {
         static const struct json_field fields[] = {{NULL}};
@@ -98,6 +108,7 @@ struct outcome *method_get_status(struct call *call, struct services *services)
                          leases_n_waiting(services->leases) + slots_n_waiting(services->slots));
         json_add(parameters, "clusters", describe_clusters(services));
         json_add(parameters, "databases", describe_databases(services));
+        json_add(parameters, "ledger", describe_ledger(services));
         json_add_bool(parameters, "activeDetectionComplete", last && last->complete);
         json_add_string(parameters, "unsettled", doubt);
         if (last)

@@ -33,6 +33,8 @@ struct services {
         struct server *server;
         const struct settings *settings;
         uint64_t started_usec; /* real time */
+        char *ledger_trouble;  /* why it cannot be written; NULL: it can */
+        char *ledger_warning;  /* what keeps it from being tidied; NULL: nothing */
 };
 
 extern const struct method services_methods[];

@@ -2,8 +2,10 @@
 #include "store/batch.h"
 
 #include "store/apply.h"
+#include "store/holders.h"
 #include "store/item.h"
 #include "store/prune.h"
+#include "store/trouble.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,36 +22,23 @@
 #define WAL_PAGES_IDLE 1000
 #define WAL_PAGES_BUSY 8000
 
+/* Twice what it has between two checkpoints of a busy one: somebody holds it up. */
+#define WAL_SIZE_MANY ((int64_t)64 << 20)
+
+static uint64_t now_real(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 uint64_t batch_now(void)
 {
         struct timespec now;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Told once, however often it is tried again. */
-static void set_message(struct writer *writer, const char *message)
-{
-        bool is_new;
-
-        pthread_mutex_lock(&writer->lock);
-        is_new = strcmp(writer->message, message) != 0;
-        if (is_new) {
-                (void)snprintf(writer->message, sizeof(writer->message), "%s", message);
-                writer->has_news = true;
-        }
-        pthread_mutex_unlock(&writer->lock);
-        if (is_new)
-                (void)eventfd_write(writer->fd, 1);
-}
-
-static void set_trouble(struct writer *writer, const char *what, const char *why, const char *fix)
-{
-        char message[LEDGER_MESSAGE_SIZE];
-
-        (void)snprintf(message, sizeof(message), "%s; %s; %s", what, why, fix);
-        set_message(writer, message);
 }
 
 /* Hands over to the loop, which may still be asleep. */
@@ -65,15 +54,6 @@ static void report(struct writer *writer, struct item_list *list)
         pthread_mutex_unlock(&writer->lock);
         if (was_empty)
                 (void)eventfd_write(writer->fd, 1);
-}
-
-static void set_doubtful(struct writer *writer, const char *why)
-{
-        set_trouble(writer, "the ledger is in doubt", why,
-                    "the daemon starts again and goes on from the file");
-        atomic_store(&writer->healthy, false);
-        atomic_store(&writer->doubtful, true);
-        (void)eventfd_write(writer->fd, 1);
 }
 
 /* Nothing is left to be tried again. */
@@ -110,7 +90,8 @@ static void succeed(struct writer *writer)
                         item_free(item);
         }
         settle(writer);
-        set_message(writer, "");
+        writer->is_noted = false;
+        trouble_end(writer);
         report(writer, &list);
 }
 
@@ -144,6 +125,25 @@ static void give_up(struct writer *writer, uint64_t submitted_before)
         report(writer, &list);
 }
 
+/* One event for each trouble: it is tried again until it is on the disk, and so the end is noticed, too. */
+static void begin_trouble(struct writer *writer, int outcome)
+{
+        char holder[HOLDER_SIZE], fix[HOLDER_SIZE + 8];
+        struct ledger_change noted = {.kind = LEDGER_NOTED, .time_usec = now_real()};
+        struct item *item;
+
+        (void)snprintf(fix, sizeof(fix), "end %s", holders_name(writer->place, HOLDER_WRITES, holder));
+        trouble_set(writer, store_error(writer->store),
+                    outcome == STORE_E_BUSY ? fix : "make room on its disk, or mend it");
+        if (writer->is_noted)
+                return;
+        noted.detail = writer->message;
+        item = item_new(&noted);
+        item->is_own = true;
+        TAILQ_INSERT_TAIL(&writer->backlog, item, link);
+        writer->is_noted = true;
+}
+
 static void fail(struct writer *writer, int outcome)
 {
         const uint64_t now = batch_now();
@@ -151,9 +151,7 @@ static void fail(struct writer *writer, int outcome)
         if (!writer->failing_since)
                 writer->failing_since = now;
         if (is_trouble(writer, outcome, now))
-                set_trouble(writer, "the ledger cannot be written", store_error(writer->store),
-                            outcome == STORE_E_BUSY ? "end the program that holds its lock"
-                                                    : "make room on its disk, or mend it");
+                begin_trouble(writer, outcome);
         give_up(writer, outcome == STORE_E_BUSY ? now - DEADLINE_USEC : now);
         if (!has_changes(writer)) {
                 settle(writer);
@@ -235,7 +233,7 @@ static void write_changes(struct writer *writer)
         while (has_changes(writer)) {
                 r = transact(writer, &item);
                 if (!r && !place_is_intact(writer->place)) {
-                        set_doubtful(writer, "its file was removed or replaced underneath");
+                        trouble_set_doubtful(writer, "its files were removed or replaced underneath");
                         return;
                 }
                 if (!r) {
@@ -243,7 +241,7 @@ static void write_changes(struct writer *writer)
                         return;
                 }
                 if (r == STORE_E_DOUBTFUL) {
-                        set_doubtful(writer, store_error(writer->store));
+                        trouble_set_doubtful(writer, store_error(writer->store));
                         return;
                 }
                 store_rollback(writer->store);
@@ -268,7 +266,7 @@ static void prune(struct writer *writer, uint64_t before)
         int r = prune_step(writer->store, before, &more);
 
         if (r == STORE_E_DOUBTFUL)
-                set_doubtful(writer, store_error(writer->store));
+                trouble_set_doubtful(writer, store_error(writer->store));
         /* Any other failure can wait for the next day. */
         if (!r && more)
                 return;
@@ -276,6 +274,19 @@ static void prune(struct writer *writer, uint64_t before)
         if (writer->prune_before == before)
                 writer->prune_before = 0;
         pthread_mutex_unlock(&writer->lock);
+}
+
+/* Told once it is too large, and once it no longer is. */
+static void look_at_wal(struct writer *writer)
+{
+        char holder[HOLDER_SIZE];
+        const int64_t size = writer->store->wal_size;
+
+        if ((size >= WAL_SIZE_MANY) == writer->wal_is_large)
+                return;
+        writer->wal_is_large = size >= WAL_SIZE_MANY;
+        trouble_warn(writer, writer->wal_is_large ? holders_name(writer->place, HOLDER_READS, holder) : NULL,
+                     size);
 }
 
 void batch_tidy(struct writer *writer)
@@ -289,10 +300,11 @@ void batch_tidy(struct writer *writer)
         pthread_mutex_unlock(&writer->lock);
         if (prune_before)
                 prune(writer, prune_before);
+        look_at_wal(writer);
         if (writer->store->wal_pages < (idle ? WAL_PAGES_IDLE : WAL_PAGES_BUSY))
                 return;
         /* A reader that stays holds the WAL up: not again before there is something new in it. */
         writer->store->wal_pages = 0;
         if (store_checkpoint(writer->store))
-                set_doubtful(writer, store_error(writer->store));
+                trouble_set_doubtful(writer, store_error(writer->store));
 }

@@ -2,6 +2,7 @@
 #include "store/ledger_sqlite.h"
 
 #include "store/load.h"
+#include "store/trouble.h"
 #include "store/writer.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -9,12 +10,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 struct ledger_sqlite {
         struct ledger seam; /* first, for of() */
         struct place place;
         struct store *store;
         struct writer writer;
+        int fd; /* epoll: the writer's, and the watch on the state directory */
 };
 
 static struct ledger_sqlite *of(struct ledger *seam)
@@ -50,6 +53,7 @@ static const struct ledger_ops ops = {submit, healthy, history, recall};
 /* The writer must have been stopped, or not have started. */
 static struct ledger_sqlite *ledger_free(struct ledger_sqlite *ledger)
 {
+        closep(&ledger->fd);
         store_free(ledger->store);
         place_leave(&ledger->place);
         free(ledger);
@@ -60,22 +64,41 @@ DEFINE_CLEANUP(struct ledger_sqlite *, ledger_free)
 
 static int open_store(struct ledger_sqlite *ledger, char *message)
 {
-        char why[LEDGER_MESSAGE_SIZE / 2];
-        int r = store_open(ledger->place.file, &ledger->store, why, sizeof(why));
+        struct place *place = &ledger->place;
+        struct sqlite error;
+        int r;
 
-        if (!r && !place_is_intact(&ledger->place)) {
-                r = STORE_E_AGAIN;
-                (void)snprintf(why, sizeof(why), "its files went away while it was opened");
+        if (store_open(place->paths[PLACE_LEDGER], &ledger->store, &error)) {
+                r = place_outcome(error.code);
+                (void)snprintf(message, LEDGER_MESSAGE_SIZE,
+                               "the ledger in %.200s cannot be used; %.200s; %s", place->directory,
+                               error.message,
+                               r == LEDGER_E_LOCKED ? "end the program that holds its lock"
+                                                    : "check its permissions and the disk");
+                return r;
         }
-        if (!r && (r = place_confirm(&ledger->place)))
-                (void)snprintf(why, sizeof(why), "ledger.created: %s", strerror(-r));
-        if (!r)
-                return 0;
-        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "the ledger in %.200s cannot be used; %.200s; %s",
-                       ledger->place.directory, why,
-                       r == STORE_E_BUSY ? "end the program that holds its lock"
-                                         : "check its permissions and the disk");
-        return r == STORE_E_BUSY ? LEDGER_E_LOCKED : LEDGER_E_UNUSABLE;
+        if (place_is_intact(place))
+                return place_confirm(place, message);
+        (void)snprintf(
+                message, LEDGER_MESSAGE_SIZE,
+                "the ledger in %.200s cannot be used; its files went away while it was opened; start again",
+                place->directory);
+        return LEDGER_E_IO;
+}
+
+/* One descriptor for the loop. Without a watch only commits notice what becomes of the files. */
+static int join_descriptors(struct ledger_sqlite *ledger)
+{
+        const int fds[] = {ledger->writer.fd, ledger->place.watch_fd};
+
+        ledger->fd = epoll_create1(EPOLL_CLOEXEC);
+        for (size_t i = 0; i < 2 && ledger->fd >= 0; i++) {
+                struct epoll_event event = {.events = EPOLLIN};
+
+                if (fds[i] >= 0 && epoll_ctl(ledger->fd, EPOLL_CTL_ADD, fds[i], &event))
+                        return -errno;
+        }
+        return ledger->fd < 0 ? -errno : 0;
 }
 
 int ledger_sqlite_open(const char *state_dir, bool create, struct ledger_sqlite **ret,
@@ -85,13 +108,17 @@ int ledger_sqlite_open(const char *state_dir, bool create, struct ledger_sqlite 
         int r;
 
         ledger->seam.ops = &ops;
+        ledger->fd = -1;
         r = place_take(&ledger->place, state_dir, create, message);
         if (r)
                 return r;
         r = open_store(ledger, message);
         if (r)
                 return r;
+        place_watch(&ledger->place);
         r = writer_start(&ledger->writer, ledger->store, &ledger->place);
+        if (!r && (r = join_descriptors(ledger)))
+                writer_stop(&ledger->writer);
         if (r) {
                 (void)snprintf(message, LEDGER_MESSAGE_SIZE,
                                "the ledger cannot be written; its thread does not start: %s; raise the "
@@ -141,11 +168,13 @@ int ledger_sqlite_load(struct ledger_sqlite *ledger, ledger_load_fn *each, void 
 
 int ledger_sqlite_fd(const struct ledger_sqlite *ledger)
 {
-        return ledger->writer.fd;
+        return ledger->fd;
 }
 
 int ledger_sqlite_dispatch(struct ledger_sqlite *ledger)
 {
+        if (place_has_stirred(&ledger->place) && !place_is_intact(&ledger->place))
+                trouble_set_doubtful(&ledger->writer, "its files were removed or replaced underneath");
         writer_dispatch(&ledger->writer);
         return ledger_sqlite_is_doubtful(ledger) ? -EIO : 0;
 }
@@ -155,7 +184,7 @@ bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger)
         return atomic_load(&ledger->writer.doubtful);
 }
 
-bool ledger_sqlite_news(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE])
+bool ledger_sqlite_news(struct ledger_sqlite *ledger, struct ledger_news *ret)
 {
         struct writer *writer = &ledger->writer;
         bool has_news;
@@ -163,7 +192,8 @@ bool ledger_sqlite_news(struct ledger_sqlite *ledger, char message[LEDGER_MESSAG
         pthread_mutex_lock(&writer->lock);
         has_news = writer->has_news;
         writer->has_news = false;
-        (void)snprintf(message, LEDGER_MESSAGE_SIZE, "%s", writer->message);
+        (void)strcpy(ret->trouble, writer->message);
+        (void)strcpy(ret->warning, writer->warning);
         pthread_mutex_unlock(&writer->lock);
         return has_news;
 }

@@ -21,10 +21,11 @@
  *
  * When it cannot write: BUSY is tried again for two seconds, then changes with a callback get
  * LEDGER_E_UNAVAILABLE; a full disk or a failed statement tells them at once. Changes without a callback stay
- * queued, in order, and are tried again until they are written. A COMMIT that failed with an I/O error, and a
- * ledger that was removed or replaced underneath, are in doubt: nothing of that batch is called back, nothing
- * is written any more, and ledger_sqlite_dispatch returns -EIO. The daemon then ends, and a new one goes on
- * from the file.
+ * queued, in order, and are tried again until they are written; so does an event of the trouble itself, so that
+ * healthy() comes back without anybody asking. A COMMIT that failed with an I/O error, and a ledger that was
+ * removed, replaced or cut short underneath, are in doubt: nothing of that batch is called back, nothing is written
+ * any more, and ledger_sqlite_dispatch returns -EIO. The daemon then ends, and a new one goes on from the file.
+ * Removed files are noticed at once (inotify), and before each answer; cut ones before the next commit.
  */
 
 #include "seam/ledger.h"
@@ -38,7 +39,8 @@ enum {
         LEDGER_E_FOREIGN,  /* a sound SQLite file, but not a ledger */
         LEDGER_E_NEWER,    /* written by a later version */
         LEDGER_E_MISSING,  /* there was one, and it is gone */
-        LEDGER_E_UNUSABLE, /* permissions, a folder in its place, no WAL, I/O errors */
+        LEDGER_E_UNUSABLE, /* permissions, a folder in its place, no WAL */
+        LEDGER_E_IO,       /* the disk is full or failing; perhaps not the next time */
 };
 
 struct ledger_sqlite;
@@ -68,11 +70,17 @@ int ledger_sqlite_fd(const struct ledger_sqlite *ledger);
 int ledger_sqlite_dispatch(struct ledger_sqlite *ledger);
 
 bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger);
+/* One line each, "what; why; do this", or "". */
+struct ledger_news {
+        char trouble[LEDGER_MESSAGE_SIZE]; /* why it cannot be written */
+        char warning[LEDGER_MESSAGE_SIZE]; /* what keeps its WAL from being cut back */
+};
+
 /*
- * Has anything changed since the last call? True: message is why it cannot be written, one line, or "" when it can
- * again. After each change there is something to dispatch. What takes a moment only is not told.
+ * *ret is how things are. Has any of it changed since the last call? After each change there is something to dispatch.
+ * What takes a moment only is not told.
  */
-bool ledger_sqlite_news(struct ledger_sqlite *ledger, char message[LEDGER_MESSAGE_SIZE]);
+bool ledger_sqlite_news(struct ledger_sqlite *ledger, struct ledger_news *ret);
 /* Changes that SQLite refused for what they are (a bug of ours). Each was left out; its caller was told. */
 unsigned ledger_sqlite_n_refused(const struct ledger_sqlite *ledger);
 unsigned ledger_sqlite_n_commits(const struct ledger_sqlite *ledger);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 
 /* The group may read. Whoever may open -shm may also block the writer, so nobody else (SQLite gives -wal and
  * -shm the mode of the file). */
@@ -47,28 +48,26 @@ static int create_file(const struct place *place, const char *path)
 
 static int set_paths(struct place *place, const char *directory)
 {
-        const struct {
-                char *path;
-                const char *name;
-        } files[] = {{place->file, "/ledger.db"},
-                     {place->wal, "/ledger.db-wal"},
-                     {place->marker, "/ledger.created"}};
+        static const char *const names[PLACE_FILES] = {
+                [PLACE_LEDGER] = "/ledger.db",      [PLACE_WAL] = "/ledger.db-wal",
+                [PLACE_INDEX] = "/ledger.db-shm",   [PLACE_LOCK] = "/ledger.lock",
+                [PLACE_MARKER] = "/ledger.created",
+        };
 
         if (snprintf(place->directory, PATH_MAX, "%s", directory) >= PATH_MAX - 32)
                 return -ENAMETOOLONG;
-        for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-                (void)stpcpy(stpcpy(files[i].path, directory), files[i].name);
+        for (size_t i = 0; i < PLACE_FILES; i++)
+                (void)stpcpy(stpcpy(place->paths[i], directory), names[i]);
         return 0;
 }
 
 /* The lock goes with the process, and never is a POSIX lock: those of SQLite would be lost with it. */
 static int lock(struct place *place, char *message)
 {
-        char path[PATH_MAX + 16], holder[24] = "";
+        char holder[24] = "";
         int fd;
 
-        (void)snprintf(path, sizeof(path), "%s/ledger.lock", place->directory);
-        fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+        fd = open(place->paths[PLACE_LOCK], O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
         if (fd < 0)
                 return refuse(-errno, message,
                               "cannot use the state directory %s; %m; make it a directory that the daemon "
@@ -90,24 +89,54 @@ static int lock(struct place *place, char *message)
         return 0;
 }
 
-/* What an error of SQLite means for somebody who only wanted to look. */
+int place_outcome(int sqlite_code)
+{
+        switch (sqlite_code & 0xff) {
+        case SQLITE_BUSY:
+                return LEDGER_E_LOCKED;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+                return LEDGER_E_CORRUPT;
+        case SQLITE_FULL:
+        case SQLITE_IOERR:
+                return LEDGER_E_IO;
+        default:
+                return LEDGER_E_UNUSABLE;
+        }
+}
+
+/* A disk that is full or failing may be well again; what else stands in the way somebody has to change. */
+static int outcome_of_errno(int r)
+{
+        return r == -ENOSPC || r == -EDQUOT || r == -EIO ? LEDGER_E_IO : LEDGER_E_UNUSABLE;
+}
+
 static int refuse_unreadable(const struct place *place, const struct sqlite *sqlite, char *message)
 {
-        const int code = sqlite->code & 0xff;
+        const int outcome = place_outcome(sqlite->code);
 
-        if (code == SQLITE_BUSY)
+        if (outcome == LEDGER_E_LOCKED)
                 return refuse(LEDGER_E_LOCKED, message,
-                              "the ledger %s is locked; %s; end the program that has it open", place->file,
-                              sqlite->message);
-        if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+                              "the ledger %s is locked; %s; end the program that has it open",
+                              place->paths[PLACE_LEDGER], sqlite->message);
+        if (outcome == LEDGER_E_CORRUPT)
                 return refuse(LEDGER_E_CORRUPT, message,
                               "the ledger %s is damaged; %s; put a sound copy in its place, or move it and "
                               "%s away to "
                               "start empty",
-                              place->file, sqlite->message, place->marker);
-        return refuse(LEDGER_E_UNUSABLE, message,
-                      "the ledger %s cannot be read; %s; check its permissions and the disk", place->file,
-                      sqlite->message);
+                              place->paths[PLACE_LEDGER], sqlite->message, place->paths[PLACE_MARKER]);
+        return refuse(outcome, message,
+                      "the ledger %s cannot be read; %s; check its permissions and the disk",
+                      place->paths[PLACE_LEDGER], sqlite->message);
+}
+
+static int refuse_empty(const struct place *place, char *message)
+{
+        return refuse(
+                LEDGER_E_CORRUPT, message,
+                "the ledger %s is damaged; it is empty and was not before; put a sound copy in its place, or "
+                "remove it and %s to start empty",
+                place->paths[PLACE_LEDGER], place->paths[PLACE_MARKER]);
 }
 
 static int check_content(const struct place *place, struct sqlite *sqlite, bool used, char *message)
@@ -120,19 +149,19 @@ static int check_content(const struct place *place, struct sqlite *sqlite, bool 
             sqlite_integer(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables))
                 return refuse_unreadable(place, sqlite, message);
         /* Its first start was cut short before the first table: still as good as new. */
-        if (!used && !application && !version && !n_tables)
-                return 0;
+        if (!application && !version && !n_tables)
+                return used ? refuse_empty(place, message) : 0;
         if (application != LEDGER_APPLICATION_ID || version < 1)
                 return refuse(LEDGER_E_FOREIGN, message,
                               "%s is not a ledger; it belongs to another program (application_id %lld); move "
                               "it away",
-                              place->file, (long long)application);
+                              place->paths[PLACE_LEDGER], (long long)application);
         if (version > migrations_latest())
                 return refuse(LEDGER_E_NEWER, message,
                               "the ledger %s is too new; a later version wrote it (%lld, this one knows "
                               "%lld); install "
                               "that version again",
-                              place->file, (long long)version, (long long)migrations_latest());
+                              place->paths[PLACE_LEDGER], (long long)version, (long long)migrations_latest());
         if (sqlite_text(sqlite, "PRAGMA quick_check(1)", check, sizeof(check)))
                 return refuse_unreadable(place, sqlite, message);
         if (strcmp(check, "ok")) {
@@ -144,82 +173,91 @@ static int check_content(const struct place *place, struct sqlite *sqlite, bool 
         return 0;
 }
 
-/* Read-only, and without the checkpoint that closing would make: whatever this is, it stays as it is. */
+/* Without the checkpoint that closing would make: whatever this is, it stays as it is. */
+static int look(const struct place *place, int flags, bool used, struct sqlite *sqlite, char *message)
+{
+        int r;
+
+        if (sqlite_open(sqlite, place->paths[PLACE_LEDGER], flags) ||
+            sqlite3_busy_timeout(sqlite->db, PROBE_BUSY_MSEC) ||
+            sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL))
+                r = refuse_unreadable(place, sqlite, message);
+        else
+                r = check_content(place, sqlite, used, message);
+        sqlite_close(sqlite);
+        return r;
+}
+
+/*
+ * Read-only, but for one case: the power failed while SQLite made the first page, before the file was a WAL's. Its
+ * rollback journal can only be played back by somebody who may write.
+ */
 static int probe(const struct place *place, bool used, char *message)
 {
         struct sqlite sqlite = {};
-        int r;
+        int r = look(place, SQLITE_OPEN_READONLY, used, &sqlite, message);
 
-        if (sqlite_open(&sqlite, place->file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW) ||
-            sqlite3_busy_timeout(sqlite.db, PROBE_BUSY_MSEC) ||
-            sqlite3_db_config(sqlite.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL))
-                r = refuse_unreadable(place, &sqlite, message);
-        else
-                r = check_content(place, &sqlite, used, message);
-        sqlite_close(&sqlite);
+        if (r && !used && sqlite.code == SQLITE_READONLY_ROLLBACK) {
+                sqlite = (struct sqlite){};
+                r = look(place, SQLITE_OPEN_READWRITE, used, &sqlite, message);
+        }
         return r;
 }
 
 static int start_empty(const struct place *place, char *message)
 {
-        int r = create_file(place, place->file);
+        int r = create_file(place, place->paths[PLACE_LEDGER]);
 
         if (r)
-                return refuse(LEDGER_E_UNUSABLE, message,
-                              "the ledger %s cannot be made; %s; check the state directory", place->file,
-                              strerror(-r));
+                return refuse(outcome_of_errno(r), message,
+                              "the ledger %s cannot be made; %s; check the state directory",
+                              place->paths[PLACE_LEDGER], strerror(-r));
         return 0;
 }
 
 static int examine(const struct place *place, bool create, char *message)
 {
-        const bool used = !access(place->marker, F_OK);
+        const bool used = !access(place->paths[PLACE_MARKER], F_OK);
         struct stat st;
 
-        if (lstat(place->file, &st)) {
+        if (lstat(place->paths[PLACE_LEDGER], &st)) {
                 if (errno != ENOENT)
                         return refuse(LEDGER_E_UNUSABLE, message,
                                       "the ledger %s cannot be read; %m; check its permissions and the disk",
-                                      place->file);
+                                      place->paths[PLACE_LEDGER]);
                 if (used && !create)
                         return refuse(LEDGER_E_MISSING, message,
                                       "the ledger %s is gone; it was there before; put it back, or remove %s "
                                       "to start "
                                       "with an empty one",
-                                      place->file, place->marker);
+                                      place->paths[PLACE_LEDGER], place->paths[PLACE_MARKER]);
                 return start_empty(place, message);
         }
         if (!S_ISREG(st.st_mode))
                 return refuse(LEDGER_E_UNUSABLE, message,
-                              "the ledger %s cannot be used; it is not a file; move it away", place->file);
+                              "the ledger %s cannot be used; it is not a file; move it away",
+                              place->paths[PLACE_LEDGER]);
         /* SQLite would take a file without a byte for a new database. */
         if (st.st_size == 0 && used)
-                return refuse(LEDGER_E_CORRUPT, message,
-                              "the ledger %s is damaged; it is empty and was not before; put a sound copy in "
-                              "its place, "
-                              "or remove it and %s to start empty",
-                              place->file, place->marker);
+                return refuse_empty(place, message);
         return st.st_size == 0 ? 0 : probe(place, used, message);
 }
 
 /* One that was put there by hand may be open to all; what the owner has taken away stays away. */
 static void narrow(const struct place *place)
 {
-        char shm[PATH_MAX + 8];
-        const char *const paths[] = {place->file, place->wal, shm};
         struct stat st;
 
-        (void)snprintf(shm, sizeof(shm), "%s-shm", place->file);
-        for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-                if (!lstat(paths[i], &st) && S_ISREG(st.st_mode) && (st.st_mode & 07777 & ~FILE_MODE))
-                        (void)chmod(paths[i], st.st_mode & FILE_MODE);
+        for (size_t i = 0; i <= PLACE_INDEX; i++)
+                if (!lstat(place->paths[i], &st) && S_ISREG(st.st_mode) && (st.st_mode & 07777 & ~FILE_MODE))
+                        (void)chmod(place->paths[i], st.st_mode & FILE_MODE);
 }
 
 int place_take(struct place *place, const char *directory, bool create, char message[LEDGER_MESSAGE_SIZE])
 {
         int r;
 
-        *place = (struct place){.lock_fd = -1};
+        *place = (struct place){.lock_fd = -1, .watch_fd = -1};
         r = set_paths(place, directory);
         if (r)
                 return refuse(r, message,
@@ -235,31 +273,60 @@ int place_take(struct place *place, const char *directory, bool create, char mes
         return r;
 }
 
-int place_confirm(struct place *place)
+int place_confirm(struct place *place, char message[LEDGER_MESSAGE_SIZE])
 {
-        int r = create_file(place, place->marker);
+        int r = create_file(place, place->paths[PLACE_MARKER]);
 
-        return r == -EEXIST ? 0 : r;
+        if (!r || r == -EEXIST)
+                return 0;
+        return refuse(outcome_of_errno(r), message,
+                      "%s cannot be made; %s; check the state directory and its disk",
+                      place->paths[PLACE_MARKER], strerror(-r));
 }
 
 void place_leave(struct place *place)
 {
         closep(&place->lock_fd);
-        place->lock_fd = -1;
+        closep(&place->watch_fd);
+        place->lock_fd = place->watch_fd = -1;
 }
 
 bool place_is_intact(struct place *place)
 {
-        struct stat file, wal;
+        const bool first = !place->device;
+        struct stat st;
 
         /* stat opens nothing, so it costs SQLite no lock. */
-        if (stat(place->file, &file) || stat(place->wal, &wal))
-                return false;
-        if (!place->file_inode) {
-                place->device = file.st_dev;
-                place->file_inode = file.st_ino;
-                place->wal_inode = wal.st_ino;
+        for (size_t i = 0; i < PLACE_MARKER; i++) {
+                if (stat(place->paths[i], &st))
+                        return false;
+                if (first) {
+                        place->device = st.st_dev;
+                        place->inodes[i] = st.st_ino;
+                }
+                if (st.st_dev != place->device || st.st_ino != place->inodes[i])
+                        return false;
         }
-        return file.st_dev == place->device && file.st_ino == place->file_inode &&
-               wal.st_dev == place->device && wal.st_ino == place->wal_inode;
+        return true;
+}
+
+void place_watch(struct place *place)
+{
+        place->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        if (place->watch_fd >= 0 &&
+            inotify_add_watch(place->watch_fd, place->directory,
+                              IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_MOVE_SELF) < 0) {
+                closep(&place->watch_fd);
+                place->watch_fd = -1;
+        }
+}
+
+bool place_has_stirred(struct place *place)
+{
+        char events[4096] __attribute__((aligned(8)));
+        bool any = false;
+
+        while (place->watch_fd >= 0 && read(place->watch_fd, events, sizeof(events)) > 0)
+                any = true;
+        return any;
 }

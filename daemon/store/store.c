@@ -3,6 +3,7 @@
 
 #include "store/apply.h"
 #include "store/migrations.h"
+#include "store/wal.h"
 #include "util/alloc.h"
 
 #include <errno.h>
@@ -134,6 +135,7 @@ static int set_up(struct store *store, bool is_file)
 {
         struct sqlite *sqlite = &store->sqlite;
 
+        store->is_file = is_file;
         if (is_file && set_up_file(sqlite))
                 return store_outcome(store);
         (void)sqlite3_wal_hook(sqlite->db, note_wal_pages, store);
@@ -143,16 +145,18 @@ static int set_up(struct store *store, bool is_file)
         return take_reserve(store);
 }
 
-static int open_path(const char *path, int flags, bool is_file, struct store **ret, char *message,
-                     size_t size)
+static int open_path(const char *path, int flags, bool is_file, struct store **ret, struct sqlite *ret_error)
 {
         _cleanup_(store_freep) struct store *store = NEW(struct store);
         int r;
 
-        r = sqlite_open(&store->sqlite, path, SQLITE_OPEN_READWRITE | flags) ? store_outcome(store)
-                                                                             : set_up(store, is_file);
+        if (sqlite_open(&store->sqlite, path, flags | SQLITE_OPEN_READWRITE))
+                r = store_outcome(store);
+        else
+                r = set_up(store, is_file);
         if (r) {
-                (void)snprintf(message, size, "%s", store_error(store));
+                *ret_error = store->sqlite;
+                ret_error->db = NULL;
                 return r;
         }
         (void)sqlite3_busy_timeout(store->sqlite.db, 0);
@@ -160,16 +164,16 @@ static int open_path(const char *path, int flags, bool is_file, struct store **r
         return 0;
 }
 
-int store_open(const char *path, struct store **ret, char *message, size_t size)
+int store_open(const char *path, struct store **ret, struct sqlite *ret_error)
 {
-        return open_path(path, 0, true, ret, message, size);
+        return open_path(path, 0, true, ret, ret_error);
 }
 
 int store_open_memory(struct store **ret)
 {
-        char message[SQLITE_MESSAGE_SIZE];
+        struct sqlite error;
 
-        return open_path(":memory:", SQLITE_OPEN_MEMORY, false, ret, message, sizeof(message));
+        return open_path(":memory:", SQLITE_OPEN_MEMORY, false, ret, &error);
 }
 
 struct store *store_free(struct store *store)
@@ -186,12 +190,30 @@ struct store *store_free(struct store *store)
         return NULL;
 }
 
+static int look_at_files(struct store *store)
+{
+        struct wal wal;
+
+        if (!store->is_file)
+                return 0;
+        if (wal_read(&store->sqlite, &wal))
+                return STORE_E_AGAIN;
+        if (!wal_is_whole(&wal, store->file_size)) {
+                (void)snprintf(store->sqlite.message, sizeof(store->sqlite.message),
+                               "its file or its WAL was cut short underneath");
+                return STORE_E_DOUBTFUL;
+        }
+        store->file_size = wal.file_size;
+        store->wal_size = wal.wal_size;
+        return 0;
+}
+
 int store_begin(struct store *store)
 {
         int r;
 
         if (!sqlite_finish(&store->sqlite, store->begin))
-                return 0;
+                return look_at_files(store);
         r = store_outcome(store);
         return r == STORE_E_REFUSED ? STORE_E_AGAIN : r; /* there is no change yet that could be at fault */
 }

@@ -35,15 +35,18 @@ struct store {
         sqlite3_stmt *begin, *commit, *rollback, *save_number;
         struct ledger_numbers next;  /* first numbers never used */
         struct ledger_numbers saved; /* as in meta; its grant is ahead by the reserve */
+        bool is_file;                /* false: in memory */
+        int64_t file_size, wal_size; /* bytes, as of the last transaction's begin */
         int wal_pages;               /* as of the last commit */
 };
 
-/* The file must exist (place.c makes it). Migrates. 0, STORE_E_*, with the reason in store_error(). */
-int store_open(const char *path, struct store **ret, char *message, size_t size);
+/* The file must exist (place.c makes it). Migrates. 0, STORE_E_*; *ret_error has the reason, and no connection. */
+int store_open(const char *path, struct store **ret, struct sqlite *ret_error);
 int store_open_memory(struct store **ret);
 struct store *store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free)
 
+/* STORE_E_DOUBTFUL, too, if somebody has cut the file or its WAL short. */
 int store_begin(struct store *store) MUST_CHECK;
 int store_commit(struct store *store) MUST_CHECK;
 void store_rollback(struct store *store);

@@ -76,6 +76,16 @@ static void take(struct writer *writer)
         writer->hold_until = 0;
 }
 
+static bool has_callers(const struct item_list *list)
+{
+        const struct item *item;
+
+        TAILQ_FOREACH (item, list, link)
+                if (!item->is_own)
+                        return true;
+        return false;
+}
+
 /* All is written, or cannot be within the time that a stop may take. */
 static bool may_end(struct writer *writer)
 {
@@ -85,7 +95,7 @@ static bool may_end(struct writer *writer)
                 return true;
         if (!writer->stop_by)
                 writer->stop_by = now + STOP_USEC;
-        if (TAILQ_EMPTY(&writer->incoming) && TAILQ_EMPTY(&writer->backlog))
+        if (!has_callers(&writer->incoming) && !has_callers(&writer->backlog))
                 return true;
         return now >= writer->stop_by;
 }
@@ -170,7 +180,7 @@ void writer_stop(struct writer *writer)
         pthread_mutex_unlock(&writer->lock);
         (void)pthread_join(writer->thread, NULL);
 
-        atomic_store(&writer->lost, !TAILQ_EMPTY(&writer->backlog) || !TAILQ_EMPTY(&writer->incoming));
+        atomic_store(&writer->lost, has_callers(&writer->backlog) || has_callers(&writer->incoming));
         item_list_clear(&writer->incoming);
         item_list_clear(&writer->backlog);
         item_list_clear(&writer->done);

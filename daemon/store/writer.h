@@ -33,6 +33,7 @@ struct item {
         void *owner;
         uint64_t ticket, submitted_usec; /* monotonic; only with done */
         int error;
+        bool is_own; /* the writer's, not a caller's */
         char texts[];
 };
 
@@ -44,7 +45,7 @@ struct writer {
         pthread_t thread;
         pthread_mutex_t store_lock;
 
-        pthread_mutex_t lock; /* of all from here to message */
+        pthread_mutex_t lock; /* of all from here to warning */
         pthread_cond_t work;
         struct item_list incoming, grants, done;
         bool urgent; /* something that cannot wait is incoming */
@@ -53,12 +54,15 @@ struct writer {
         uint64_t hold_until;               /* what can wait is held back until then; 0: none noticed yet */
         uint64_t prune_before;             /* real time; 0: nothing to forget */
         int64_t last_grant;                /* of those that left no trace */
-        bool has_news;                     /* ledger_sqlite_news has not told the message yet */
+        bool has_news;                     /* ledger_sqlite_news has not told these yet */
         char message[LEDGER_MESSAGE_SIZE]; /* why it cannot write; "": it can */
+        char warning[LEDGER_MESSAGE_SIZE]; /* what holds up its WAL; "": nothing */
 
         struct item_list backlog; /* the thread's own, from here to stop_by */
         uint64_t retry_at, pause_usec;
         uint64_t failing_since; /* monotonic; 0: not failing */
+        bool is_noted;          /* the trouble has its event in the backlog */
+        bool wal_is_large;
         uint64_t stop_by;
 
         int fd;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <ftw.h>
 #include <limits.h>
 #include <poll.h>
@@ -199,6 +200,19 @@ static inline void submit(struct fixture *f, struct ledger_change change)
 static inline void submit_and_tell(struct fixture *f, struct ledger_change change, uint64_t ticket)
 {
         f->seam->ops->submit(f->seam, &change, on_done, f, ticket);
+}
+
+static inline void wait_for_doubt(struct fixture *f)
+{
+        struct ledger_news news;
+
+        while (turn(f) != -EIO)
+                ;
+        assert_true(ledger_sqlite_is_doubtful(f->ledger));
+        assert_false(f->seam->ops->healthy(f->seam));
+        assert_true(ledger_sqlite_news(f->ledger, &news));
+        assert_non_null(strstr(news.trouble, "in doubt"));
+        assert_int_equal(ledger_sqlite_dispatch(f->ledger), -EIO);
 }
 
 /* All that was submitted so far is on the disk when this returns. */

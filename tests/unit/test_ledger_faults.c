@@ -91,7 +91,7 @@ static void a_parked_lock_is_an_error_by_the_deadline_and_no_more(void **state)
         struct fixture *f = *state;
         sqlite3 *db = hold_lock(f);
         const uint64_t start = monotonic_msec();
-        char message[LEDGER_MESSAGE_SIZE];
+        struct ledger_news news;
 
         submit(f, lease_ended(1, "alpha", NOW));
         submit_and_tell(f, lease_granted(2, "beta"), 1);
@@ -100,17 +100,17 @@ static void a_parked_lock_is_an_error_by_the_deadline_and_no_more(void **state)
         assert_int_equal(f->n_failed, 1);
         assert_in_range(monotonic_msec() - start, 1900, 4000);
         assert_false(f->seam->ops->healthy(f->seam));
-        assert_true(ledger_sqlite_news(f->ledger, message));
-        assert_non_null(strstr(message, "locked"));
+        assert_true(ledger_sqlite_news(f->ledger, &news));
+        assert_non_null(strstr(news.trouble, "locked"));
 
         let_go(db);
         submit_and_tell(f, lease_granted(4, "gamma"), 2);
         wait_for_done(f, 2);
         assert_int_equal(f->n_failed, 1);
         assert_true(f->seam->ops->healthy(f->seam));
-        assert_true(ledger_sqlite_news(f->ledger, message));
-        assert_string_equal(message, "");
-        assert_false(ledger_sqlite_news(f->ledger, message));
+        assert_true(ledger_sqlite_news(f->ledger, &news));
+        assert_string_equal(news.trouble, "");
+        assert_false(ledger_sqlite_news(f->ledger, &news));
         /* What must be written has been; what was answered with an error has not, and never will be. */
         assert_int_equal(query_file(f, "SELECT count(*) FROM event WHERE event = 'lease_ended'"), 1);
         assert_int_equal(query_file(f, "SELECT sum(grant) FROM slot"), 3);
@@ -227,6 +227,7 @@ static void a_full_disk_fails_grants_at_once_and_keeps_releases(void **state)
 {
         struct fixture *f = *state;
         char path[PATH_MAX];
+        unsigned n_granted;
         int ballast;
 
         if (!f->ledger)
@@ -254,31 +255,51 @@ static void a_full_disk_fails_grants_at_once_and_keeps_releases(void **state)
         assert_int_equal(ftruncate(ballast, 0), 0);
         (void)close(ballast);
         wait_for_health(f, true);
+        n_granted = f->n_done - f->n_failed;
+        flush(f);
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE id = 1 AND outcome = 'released'"),
                          1);
         assert_int_equal(query_file(f, "SELECT count(*) FROM slot"), 0);
-        assert_int_equal(query_file(f, "SELECT count(*) FROM live_leases"), f->n_done - f->n_failed);
+        assert_int_equal(query_file(f, "SELECT count(*) FROM live_leases"), n_granted);
         assert_int_equal(
                 query_file(f, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
-        flush(f);
         assert_int_equal(f->n_failed, 1);
         assert_false(ledger_sqlite_is_doubtful(f->ledger));
+        assert_int_equal(
+                query_file(f, "SELECT count(*) FROM event WHERE event = 'noted' AND detail LIKE '%full%'"),
+                1);
+}
+
+/* No release waits for space here, so only the daemon itself can find out. */
+static void a_disk_that_has_room_again_is_noticed_by_itself(void **state)
+{
+        struct fixture *f = *state;
+        struct ledger_news news;
+        char path[PATH_MAX];
+        int ballast;
+
+        if (!f->ledger)
+                skip();
+        path_of(f, "ballast", path);
+        ballast = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_true(ballast >= 0);
+        fill_disk(ballast);
+        for (uint64_t i = 1; !f->n_failed; i++) {
+                submit_and_tell(f, lease_granted((int64_t)i, "beta"), i);
+                wait_for_done(f, (unsigned)i);
+        }
+        assert_false(f->seam->ops->healthy(f->seam));
+        assert_true(ledger_sqlite_news(f->ledger, &news));
+        assert_non_null(strstr(news.trouble, "make room"));
+
+        assert_int_equal(ftruncate(ballast, 0), 0);
+        (void)close(ballast);
+        wait_for_health(f, true);
+        assert_true(ledger_sqlite_news(f->ledger, &news));
+        assert_string_equal(news.trouble, "");
 }
 
 /* ---- doubt ---- */
-
-static void wait_for_doubt(struct fixture *f)
-{
-        char message[LEDGER_MESSAGE_SIZE];
-
-        while (turn(f) != -EIO)
-                ;
-        assert_true(ledger_sqlite_is_doubtful(f->ledger));
-        assert_false(f->seam->ops->healthy(f->seam));
-        assert_true(ledger_sqlite_news(f->ledger, message));
-        assert_non_null(strstr(message, "in doubt"));
-        assert_int_equal(ledger_sqlite_dispatch(f->ledger), -EIO);
-}
 
 static void a_failed_sync_is_neither_yes_nor_no(void **state)
 {
@@ -299,27 +320,6 @@ static void a_failed_sync_is_neither_yes_nor_no(void **state)
         fixture_open(f);
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE id = 1"), 1);
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease WHERE id = 3"), 0);
-}
-
-static void a_file_removed_underneath_is_noticed_before_the_answer(void **state)
-{
-        struct fixture *f = *state;
-        static const char *const names[] = {"ledger.db", "ledger.db-wal"};
-        char path[PATH_MAX], away[PATH_MAX + 8];
-
-        for (unsigned i = 0; i < 2; i++) {
-                flush(f);
-                f->n_done = 0;
-                path_of(f, names[i], path);
-                (void)snprintf(away, sizeof(away), "%s.away", path);
-                assert_int_equal(rename(path, away), 0);
-                submit_and_tell(f, lease_granted(1, "alpha"), f->last_ticket + 1);
-                wait_for_doubt(f);
-                assert_int_equal(f->n_done, 0);
-                (void)ledger_sqlite_close(f->ledger);
-                assert_int_equal(rename(away, path), 0);
-                fixture_open(f);
-        }
 }
 
 /* ---- kill -9 ---- */
@@ -452,8 +452,9 @@ int main(void)
                 TEST(history_is_told_while_nothing_can_be_written),
                 cmocka_unit_test_setup_teardown(a_full_disk_fails_grants_at_once_and_keeps_releases,
                                                 mount_small_disk, unmount_small_disk),
+                cmocka_unit_test_setup_teardown(a_disk_that_has_room_again_is_noticed_by_itself,
+                                                mount_small_disk, unmount_small_disk),
                 TEST(a_failed_sync_is_neither_yes_nor_no),
-                TEST(a_file_removed_underneath_is_noticed_before_the_answer),
                 cmocka_unit_test_setup_teardown(nothing_acknowledged_is_lost_by_kill_9, fixture_directory,
                                                 fixture_teardown),
                 TEST(sixteen_callers_are_served_side_by_side),

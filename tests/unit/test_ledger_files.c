@@ -241,6 +241,32 @@ static void a_stale_wal_does_not_come_into_a_new_ledger(void **state)
         assert_int_equal(query_file(f, "SELECT count(*) FROM lease"), 0);
 }
 
+/* As systemd has them with DynamicUser=. */
+static void a_state_directory_behind_a_link_is_as_good(void **state)
+{
+        struct fixture *f = *state, other = *f;
+
+        (void)strcat(other.directory, "-link");
+        assert_int_equal(symlink(f->directory, other.directory), 0);
+        leave_a_ledger(&other);
+        fixture_open(&other);
+        fixture_close(&other);
+        assert_int_equal(unlink(other.directory), 0);
+}
+
+static void a_ledger_behind_a_link_is_refused(void **state)
+{
+        struct fixture *f = *state;
+        char path[PATH_MAX], away[PATH_MAX];
+
+        leave_a_ledger(f);
+        path_of(f, "ledger.db", path);
+        path_of(f, "elsewhere.db", away);
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(symlink(away, path), 0);
+        assert_refused_untouched(f, LEDGER_E_UNUSABLE);
+}
+
 static void a_first_start_that_was_cut_short_is_taken_up_again(void **state)
 {
         struct fixture *f = *state;
@@ -347,6 +373,8 @@ int main(void)
                 TEST(a_missing_state_directory_is_an_errno),
                 TEST(a_ledger_that_is_gone_is_not_made_anew),
                 TEST(a_stale_wal_does_not_come_into_a_new_ledger),
+                TEST(a_state_directory_behind_a_link_is_as_good),
+                TEST(a_ledger_behind_a_link_is_refused),
                 TEST(a_first_start_that_was_cut_short_is_taken_up_again),
                 TEST(the_group_may_read_and_nobody_else),
                 TEST(the_file_says_what_it_is),
