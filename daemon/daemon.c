@@ -261,8 +261,9 @@ static int make_seams(struct daemon *d)
 static int listen_somewhere(struct daemon *d)
 {
         _cleanup_free_ char *message = NULL;
-        int fd = notify_listen_fd(), r;
+        int fd = notify_take_listener(&d->inherited), r;
 
+        notify_inherited_done(&d->inherited);
         if (fd >= 0) {
                 server_listen(d->services.server, fd);
                 return 0;
@@ -290,8 +291,11 @@ static void go_to_background(const struct daemon *d)
 
 static int start(struct daemon *d)
 {
-        int r = make_seams(d);
+        int r = notify_inherit(&d->inherited);
 
+        if (r)
+                return EX_OSERR;
+        r = make_seams(d);
         if (r)
                 return r;
         daemon_make_services(d);
@@ -331,6 +335,7 @@ static void free_events(struct daemon *d)
 static void done(struct daemon *d)
 {
         listener_remove(&d->listener);
+        notify_inherited_done(&d->inherited);
         daemon_free_services(d);
         free_events(d);
         if (ledger_sqlite_close(d->ledger))

@@ -2,13 +2,14 @@
 #pragma once
 
 /*
- * The daemon in four files: daemon.c has the loop, from the start to the end; daemon_services.c makes the
+ * The daemon in files: daemon.c has the loop, from the start to the end; daemon_services.c makes the
  * services and passes the news of one to another; daemon_config.c reads the configuration, and reads it
- * again.
+ * again; daemon_keep.c goes on with the connections of the daemon before.
  */
 
 #include "config.h"
 #include "daemon.h"
+#include "os/notify.h"
 #include "server/listener.h"
 #include "server/server.h"
 #include "server/services.h"
@@ -27,6 +28,7 @@ struct daemon {
         struct pg *pg;
         struct ledger_sqlite *ledger;
         struct listener listener;
+        struct inherited inherited; /* of systemd, until it is taken */
         struct lease_events lease_events;
 
         struct event *on_ledger, *on_term, *on_int, *on_hup, *on_cont, *on_status, *on_watchdog, *on_prune,
@@ -53,6 +55,13 @@ void daemon_tell_status(struct daemon *daemon);
 /* ---- daemon_idle.c ---- */
 
 void daemon_watch_idle(struct daemon *daemon); /* after the configuration has been read */
+
+/* ---- daemon_keep.c ---- */
+
+/* Between loading the ledger and telling the services that all of it is there. */
+void daemon_keep_connections(struct daemon *daemon);
+/* After that. */
+void daemon_reclaim_slots(struct daemon *daemon);
 
 /* ---- daemon_config.c ---- */
 

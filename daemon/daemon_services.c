@@ -100,8 +100,10 @@ int daemon_load_ledger(struct daemon *d)
                 log_error("the ledger cannot be read; see the messages above; mend the disk, or restore it");
                 return EX_CONFIG;
         }
+        daemon_keep_connections(d);
         leases_loaded(d->services.leases, &next);
         slots_loaded(d->services.slots, &next);
+        daemon_reclaim_slots(d);
         sweeper_loaded(d->services.sweeper, &next);
         return 0;
 }

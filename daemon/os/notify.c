@@ -2,15 +2,16 @@
 #include "os/notify.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
 
+#include "os/fd_store.h"
 #include "util/alloc.h"
-#include "util/cleanup.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -63,28 +64,44 @@ uint64_t notify_watchdog_interval(void)
         return sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0;
 }
 
-static void free_names(char **names)
+int notify_inherit(struct inherited *ret)
 {
-        for (char **name = names; name && *name; name++)
-                free(*name);
-        free(names);
-}
-DEFINE_CLEANUP(char **, free_names)
+        char **names = NULL;
+        int n;
 
-int notify_listen_fd(void)
-{
-        _cleanup_(free_namesp) char **names = NULL;
-        int found = -1, n;
-
+        *ret = (struct inherited){.n = 0};
         n = sd_listen_fds_with_names(1, &names);
-        if (n < 0)
+        if (n <= 0)
                 return n;
-        for (int i = 0; i < n && found < 0; i++)
-                if (n == 1 || strcmp(names[i], LISTEN_NAME) == 0)
-                        found = SD_LISTEN_FDS_START + i;
-        if (found < 0)
+        ret->fds = alloc_array(NULL, (size_t)n, sizeof(*ret->fds));
+        ret->n = (unsigned)n;
+        for (int i = 0; i < n; i++)
+                ret->fds[i] = (struct inherited_fd){SD_LISTEN_FDS_START + i, names[i]};
+        free(names);
+        return 0;
+}
+
+int notify_take_listener(struct inherited *inherited)
+{
+        struct inherited_fd *found = NULL;
+        unsigned n_sockets = 0;
+        int fd;
+
+        for (unsigned i = 0; i < inherited->n; i++)
+                n_sockets += !fd_store_is_ours(inherited->fds[i].name);
+        for (unsigned i = 0; i < inherited->n && !found; i++) {
+                struct inherited_fd *one = &inherited->fds[i];
+
+                if (strcmp(one->name, LISTEN_NAME) == 0 || (n_sockets == 1 && !fd_store_is_ours(one->name)))
+                        found = one;
+        }
+        if (!found)
                 return -ENOENT;
-        return sd_is_socket_unix(found, SOCK_STREAM, 1, NULL, 0) > 0 ? found : -ENOTSOCK;
+        fd = found->fd;
+        if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
+                return -ENOTSOCK;
+        found->fd = -1;
+        return fd;
 }
 
 #else
@@ -115,9 +132,27 @@ uint64_t notify_watchdog_interval(void)
         return 0;
 }
 
-int notify_listen_fd(void)
+int notify_inherit(struct inherited *ret)
 {
+        *ret = (struct inherited){.n = 0};
+        return 0;
+}
+
+int notify_take_listener(struct inherited *inherited)
+{
+        (void)inherited;
         return -ENOENT;
 }
 
 #endif
+
+void notify_inherited_done(struct inherited *inherited)
+{
+        for (unsigned i = 0; i < inherited->n; i++) {
+                if (inherited->fds[i].fd >= 0)
+                        (void)close(inherited->fds[i].fd);
+                free(inherited->fds[i].name);
+        }
+        free(inherited->fds);
+        *inherited = (struct inherited){.n = 0};
+}

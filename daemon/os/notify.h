@@ -18,8 +18,21 @@ void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* How often systemd wants to hear notify_watchdog: half of WatchdogSec=. 0: never. */
 uint64_t notify_watchdog_interval(void);
 
+/* Descriptors that were handed over at start: sockets of the .socket unit, and what is in the store. */
+struct inherited {
+        struct inherited_fd {
+                int fd; /* -1: taken by somebody */
+                char *name;
+        } * fds;
+        unsigned n;
+};
+
+/* To be called once: what it finds is passed on to no child. 0 or -errno. */
+int notify_inherit(struct inherited *ret);
 /*
- * The listening socket handed over by a .socket unit: the one named "varlink", or the only one.
- * -ENOENT: none was handed over. -ENOTSOCK: it is no listening Unix stream socket. To be called once.
+ * Takes the listening socket: the one named "varlink", or the only one that was not stored by us. -ENOENT: none
+ * was handed over. -ENOTSOCK: it is no listening Unix stream socket.
  */
-int notify_listen_fd(void);
+int notify_take_listener(struct inherited *inherited);
+/* Closes what nobody has taken. */
+void notify_inherited_done(struct inherited *inherited);

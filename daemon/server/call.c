@@ -65,6 +65,7 @@ static struct outcome *finish(struct call *call, struct cJSON *parameters, const
 {
         struct connection *c = connection_of(call);
 
+        keep_look_soon(c);
         send_reply(call, parameters, error, false);
         call->is_answered = true;
         /* The method is still running and reads its parameters: call_dispatch frees them then. */
@@ -73,6 +74,7 @@ static struct outcome *finish(struct call *call, struct cJSON *parameters, const
         call_done(call);
         if (c->n_pending > 0)
                 server_schedule(c->server, c);
+        keep_settle(c);
         return outcome(&answered);
 }
 
@@ -94,12 +96,21 @@ struct outcome *call_fail_parameter(struct call *call, const char *field)
         return call_fail(call, VARLINK_ERROR_INVALID_PARAMETER, parameters);
 }
 
+void call_hold(struct call *call)
+{
+        keep_hold(connection_of(call));
+}
+
 void call_progress(struct call *call, struct cJSON *parameters)
 {
-        if (call->more)
-                send_reply(call, parameters, NULL, true);
-        else
+        if (!call->more) {
                 (void)json_free(parameters);
+                return;
+        }
+        send_reply(call, parameters, NULL, true);
+        /* Else when all of what came with it has been looked at. */
+        if (!call->message.message)
+                keep_settle(connection_of(call));
 }
 
 void call_list_add(struct call *call, struct cJSON *item)

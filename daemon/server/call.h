@@ -62,6 +62,8 @@ struct outcome *call_reply(struct call *call, struct cJSON *parameters);
 struct outcome *call_fail(struct call *call, const char *error, struct cJSON *parameters);
 /* InvalidParameter; field NULL: the one that call_read found. */
 struct outcome *call_fail_parameter(struct call *call, const char *field);
+/* What was asked for is held from now on: to be said before the reply that tells it. */
+void call_hold(struct call *call);
 /* One of several replies; the call goes on. Only with 'more': without, it is dropped. */
 void call_progress(struct call *call, struct cJSON *parameters);
 /*

@@ -52,6 +52,7 @@ void connection_close(struct connection *c, const char *why)
                 log_info("connection closed: reason=\"%s\" pid=%d uid=%u", why, (int)c->peer.process.pid,
                          c->peer.uid);
         c->state = CONNECTION_DEAD;
+        keep_forget(c);
         (void)event_del(&c->readable);
         (void)event_del(&c->writable);
         server_forget(c->server, c);
@@ -80,6 +81,8 @@ void connection_send(struct connection *c, const char *bytes, size_t n)
 
         if (c->state != CONNECTION_OPEN)
                 return;
+        if (c->kept)
+                c->kept->is_unsettled = true;
         if (!c->output || evbuffer_get_length(c->output) == 0) {
                 sent = send(c->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (sent == (ssize_t)n)
@@ -116,6 +119,7 @@ static void write_output(struct connection *c)
         c->output = NULL;
         if (c->state == CONNECTION_LEAVING)
                 connection_close(c, NULL);
+        keep_settle(c);
 }
 
 /* ---- in ---- */
@@ -183,9 +187,13 @@ void connection_continue(struct connection *c)
 static void read_input(struct connection *c)
 {
         char *inbox = c->server->inbox;
-        ssize_t n = recv(c->fd, inbox, INBOX_SIZE, MSG_DONTWAIT);
         size_t taken = 0;
+        ssize_t n;
 
+        /* From before it is taken out of the socket, where the next daemon would still find it. */
+        if (c->kept)
+                c->kept->is_unsettled = true;
+        n = recv(c->fd, inbox, INBOX_SIZE, MSG_DONTWAIT);
         if (n < 0 && is_temporary(errno))
                 return;
         if (n <= 0) {
@@ -209,10 +217,12 @@ static void on_readable(int fd, short what, void *owner)
         struct connection *c = owner;
 
         (void)fd;
-        if (what & EV_READ)
+        if (what & EV_READ) {
                 read_input(c);
-        else
+                keep_settle(c);
+        } else {
                 connection_close(c, NULL); /* refused, and it did not even ask */
+        }
 }
 
 static void on_writable(int fd, short what, void *owner)

@@ -24,6 +24,7 @@
 #define CONNECTION_OUTPUT_MAX  (1024 * 1024)           /* bytes a client has not taken */
 
 struct evbuffer;
+struct keep_record;
 struct server;
 
 enum connection_state { CONNECTION_OPEN, CONNECTION_LEAVING, CONNECTION_DEAD };
@@ -42,6 +43,9 @@ struct connection {
         char *pending; /* read and not dispatched; NULL: nothing */
         size_t n_pending, pending_size, n_scanned;
         struct evbuffer *output; /* what did not fit into the socket; NULL: nothing yet */
+
+        struct keep_record *kept; /* it holds something, and survives us; NULL: nothing, or there is no store */
+        bool is_stored;
 
         bool is_scheduled;
         TAILQ_ENTRY(connection) later; /* server::later */

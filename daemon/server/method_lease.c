@@ -155,6 +155,7 @@ static struct outcome *grant(struct call *call, struct services *services, const
 {
         struct cJSON *parameters = json_object();
 
+        call_hold(call);
         json_add_string(parameters, "state", "granted");
         json_add_string(parameters, "secret", secret);
         json_add(parameters, "context", describe_lease_context(services, lease));

@@ -2,6 +2,7 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
+#include "server/server.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static struct outcome *grant(struct call *call, const struct slot_use *use)
 {
         struct cJSON *parameters = json_object();
 
+        call_hold(call);
         json_add_string(parameters, "state", "granted");
         json_add_integer(parameters, "slot", use->slot);
         json_add_integer(parameters, "grant", use->grant);
@@ -249,7 +251,8 @@ static void on_granted(void *owner, uint64_t connection, const struct slot_use *
         struct services *services = owner;
         struct call *call = call_find(services->server, connection, method_acquire_slot);
 
-        if (call)
+        /* Else it was taken back for a connection that has gone on from before a restart: nobody asks. */
+        if (call && !call->is_granted)
                 grant(call, use);
 }
 
@@ -264,8 +267,10 @@ static void on_failed(void *owner, uint64_t connection, const struct slot_use *u
                 .cluster = use->cluster,
         };
 
-        if (call)
+        if (call && !call->is_granted && error != SLOTS_E_NOT_ADOPTED)
                 fail(call, services, error, &asked, message);
+        else if (error == SLOTS_E_NOT_ADOPTED)
+                server_drop(services->server, connection, "its slot could not be taken back");
 }
 
 static void on_let_go(void *owner, uint64_t connection, const struct slot_use *use, bool revoked,

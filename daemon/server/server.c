@@ -45,6 +45,7 @@ struct server *server_free(struct server *server)
                 return NULL;
         server_close_listener(server);
         (void)event_del(&server->turn);
+        server->keep = keep_free(server->keep);
         while ((c = TAILQ_FIRST(&server->later))) {
                 TAILQ_REMOVE(&server->later, c, later);
                 if (c->state == CONNECTION_DEAD)
@@ -62,6 +63,14 @@ struct server *server_free(struct server *server)
                 (void)close(server->reserve_fd);
         free(server);
         return NULL;
+}
+
+void server_keep(struct server *server, int table_fd, server_holds_fn *holds)
+{
+        server->holds = holds;
+        server->keep = keep_new(server, table_fd);
+        if (server->keep)
+                server->last_id = keep_last_connection(server->keep);
 }
 
 void server_configure(struct server *server, const struct server_limits *limits)
@@ -121,6 +130,16 @@ static const char *find_full(struct server *server, unsigned uid, unsigned *ret_
         return NULL;
 }
 
+struct connection *server_add(struct server *server, uint64_t id, int fd, const struct peer *peer)
+{
+        struct connection *c = connection_new(server, id, fd, peer);
+
+        HASH_ADD(hh, server->by_id, id, sizeof(c->id), c);
+        server->n_served++;
+        find_use(server, peer->uid)->n++;
+        return c;
+}
+
 void server_accept(struct server *server, int fd)
 {
         struct peer peer = {.uid = 0};
@@ -150,18 +169,26 @@ void server_accept(struct server *server, int fd)
                 (void)close(fd);
                 return;
         }
+        if (!full) {
+                (void)server_add(server, ++server->last_id, fd, &peer);
+                return;
+        }
         c = connection_new(server, ++server->last_id, fd, &peer);
         c->refused = full;
         c->refused_value = value;
         HASH_ADD(hh, server->by_id, id, sizeof(c->id), c);
-        if (full) {
-                server->n_refused++;
-                (void)event_add(&c->readable, &refused_time);
-                log_debug("connection refused: limit=%s value=%u uid=%u", full, value, peer.uid);
-                return;
-        }
-        server->n_served++;
-        find_use(server, peer.uid)->n++;
+        server->n_refused++;
+        (void)event_add(&c->readable, &refused_time);
+        log_debug("connection refused: limit=%s value=%u uid=%u", full, value, peer.uid);
+}
+
+void server_drop(struct server *server, uint64_t connection, const char *why)
+{
+        struct connection *c;
+
+        HASH_FIND(hh, server->by_id, &connection, sizeof(connection), c);
+        if (c)
+                connection_close(c, why);
 }
 
 void server_forget(struct server *server, struct connection *c)
@@ -200,6 +227,7 @@ static void on_turn(int fd, short what, void *owner)
                 c->is_scheduled = false;
                 if (c->state != CONNECTION_DEAD) {
                         connection_continue(c);
+                        keep_settle(c);
                         continue;
                 }
                 server->closed(server->services, c->id);
@@ -216,5 +244,7 @@ void server_stop(struct server *server)
         HASH_ITER (hh, server->by_id, c, next) {
                 if (c->call.method && !c->call.is_granted)
                         connection_close(c, NULL);
+                else if (c->kept)
+                        (void)event_del(&c->readable); /* what it asks now, the next daemon answers */
         }
 }

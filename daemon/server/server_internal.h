@@ -4,6 +4,7 @@
 /* What server.c, accept.c and connection.c share. */
 
 #include "server/connection.h"
+#include "server/keep.h"
 #include "server/server.h"
 
 #include <event2/event.h>
@@ -27,6 +28,8 @@ struct server {
         struct services *services;
         struct server_limits limits;
         server_closed_fn *closed;
+        server_holds_fn *holds;
+        struct keep *keep; /* NULL: there is no store */
         bool stopping;
 
         struct connection *by_id; /* uthash; the dead are not in it */
@@ -48,6 +51,8 @@ struct server {
         char inbox[INBOX_SIZE]; /* what one read(2) brings; used by one connection at a time */
 };
 
+/* Counts it in, and serves it. */
+struct connection *server_add(struct server *server, uint64_t id, int fd, const struct peer *peer);
 void server_schedule(struct server *server, struct connection *connection);
 void server_forget(struct server *server, struct connection *connection);
 /* There is no room, errno says of what kind: nobody is let in for a moment. */

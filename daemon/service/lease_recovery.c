@@ -92,6 +92,37 @@ void leases_load(struct leases *leases, const struct ledger_change *row)
                 loaders[row->kind](leases, row);
 }
 
+static struct lease_record *find_member(struct leases *leases, int64_t id, struct lease_member **ret)
+{
+        struct lease_record *record;
+
+        TAILQ_FOREACH (record, &leases->all, link) {
+                for (unsigned i = 0; i < record->lease.n_members; i++) {
+                        *ret = &record->lease.members[i];
+                        if ((*ret)->id == id)
+                                return record;
+                }
+        }
+        return NULL;
+}
+
+const struct peer *leases_recovering_peer(struct leases *leases, int64_t id)
+{
+        struct lease_member *member;
+
+        return find_member(leases, id, &member) && !member->connection ? &member->peer : NULL;
+}
+
+void leases_adopt(struct leases *leases, int64_t id, uint64_t connection)
+{
+        struct lease_member *member;
+        struct lease_record *record = find_member(leases, id, &member);
+
+        member->connection = connection;
+        lease_carrier_set(leases, connection, record);
+        record->lease.state = LEASE_LIVE;
+}
+
 static bool is_of_another_boot(struct env *env, const struct process_id *process)
 {
         return *process->boot_id && strcmp(process->boot_id, env->ops->boot_id(env)) != 0;
@@ -102,7 +133,8 @@ static void recover_member(struct lease_record *record, struct lease_member *mem
         struct env *env = record->leases->env;
         struct process_id *process = &member->peer.process;
 
-        member->closed_usec = env_boottime(env);
+        if (!member->connection)
+                member->closed_usec = env_boottime(env);
         if (is_of_another_boot(env, process))
                 member->gone = true;
         else if (process->pid && env->ops->process_state(env, process) == PROCESS_GONE)
@@ -114,6 +146,7 @@ static void recover_member(struct lease_record *record, struct lease_member *mem
 void leases_loaded(struct leases *leases, const struct ledger_numbers *next)
 {
         struct lease_record *record, *after;
+        unsigned n_recovering = 0;
 
         leases->next = *next;
         leases->is_loaded = true;
@@ -123,8 +156,10 @@ void leases_loaded(struct leases *leases, const struct ledger_numbers *next)
                         recover_member(record, &record->lease.members[i]);
                 lease_settle(record);
         }
+        TAILQ_FOREACH (record, &leases->all, link)
+                n_recovering += record->lease.state == LEASE_RECOVERING;
         if (leases->n_live)
-                log_info("leases recovering: n=%u", leases->n_live);
+                log_info("leases recovering: n=%u live=%u", n_recovering, leases->n_live - n_recovering);
 }
 
 /* ---- members that no process speaks for ---- */

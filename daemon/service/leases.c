@@ -219,6 +219,15 @@ const struct lease *leases_resolve(struct leases *leases, uint64_t connection, c
         return record && lease_is_granted(record) ? &record->lease : NULL;
 }
 
+int64_t leases_member_on(struct leases *leases, uint64_t connection)
+{
+        const struct lease_carrier *carrier = lease_carrier_find(leases, connection);
+
+        if (!carrier || !carrier->record || !lease_is_granted(carrier->record))
+                return 0;
+        return lease_member_of(carrier->record, connection)->id;
+}
+
 const struct lease *leases_find(struct leases *leases, const char *namespace)
 {
         const struct lease_record *record = lease_by_name(leases, namespace);

@@ -118,6 +118,13 @@ void leases_configure(struct leases *leases, const struct settings *settings); /
 void leases_load(struct leases *leases, const struct ledger_change *row);
 void leases_loaded(struct leases *leases, const struct ledger_numbers *next);
 
+/*
+ * Between the two: a member of the ledger, and its connection, which has outlived the daemon. NULL: no such member,
+ * or it has its connection already.
+ */
+const struct peer *leases_recovering_peer(struct leases *leases, int64_t member);
+void leases_adopt(struct leases *leases, int64_t member, uint64_t connection);
+
 /* 0: under way, an event will tell. >0: LEASES_E_*; message (NAMES_MESSAGE_SIZE) is set for BAD_NAME. */
 int leases_acquire(struct leases *leases, const struct lease_request *request, char *message);
 /* 0: attached at once, *ret is the lease. The reply need not wait for the ledger: the lease is in it already. */
@@ -146,6 +153,7 @@ void leases_connection_closed(struct leases *leases, uint64_t connection);
 /* By namespace and secret, or the one the connection carries (both NULL). NULL: LEASES_E_NO_SUCH_LEASE. */
 const struct lease *leases_resolve(struct leases *leases, uint64_t connection, const char *namespace,
                                    const char *secret);
+int64_t leases_member_on(struct leases *leases, uint64_t connection); /* that carries a lease there; 0: none */
 const struct lease *leases_find(struct leases *leases, const char *namespace); /* not ended */
 typedef void lease_fn(void *owner, const struct lease *lease);
 void leases_each(struct leases *leases, lease_fn *each, void *owner); /* waiting and not ended; oldest first */

@@ -96,6 +96,8 @@ void slot_enqueue(struct slot_record *record, unsigned cluster_id)
         record->use.cluster = cluster_id;
         if (record->reclaim && slot_reclaim(record, cluster))
                 return;
+        if (record->only_reclaim)
+                return;
         record->stage = SLOT_QUEUED;
         record->cluster = cluster;
         slot_queue_request(cluster->queue, record->use.id, (uint64_t)record->use.lease,
@@ -110,10 +112,16 @@ void slot_on_resolved(void *owner, uint64_t id, unsigned cluster, const char *wh
         struct slot_record *record = slot_record_find(slots, id);
 
         if (!cluster) {
-                slot_fail(record, SLOTS_E_UNREACHABLE, why);
+                slot_fail(record, record->only_reclaim ? SLOTS_E_NOT_ADOPTED : SLOTS_E_UNREACHABLE, why);
                 return;
         }
         slot_enqueue(record, cluster);
+        if (record->only_reclaim) {
+                /* Its client has been told before the restart. */
+                if (record->stage != SLOT_IN_USE)
+                        slot_fail(record, SLOTS_E_NOT_ADOPTED, NULL);
+                return;
+        }
         if (record->stage == SLOT_IN_USE)
                 slot_tell(record, SLOT_TELL_GRANTED);
         else if (record->no_wait)
@@ -156,6 +164,7 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
                 slot_fail(record, SLOTS_E_GONE, NULL);
                 return;
         }
+        record = slot_merge_adopter(record);
         if (record->stage == SLOT_LOST && revoked) {
                 slot_give_up_lost(record, "revoked");
                 return;
@@ -172,8 +181,8 @@ void slot_let_go(struct slot_record *record, bool revoked, const char *reason)
         record->revoked = revoked;
         record->text = alloc_string(reason);
         slot_tell(record, SLOT_TELL_LET_GO);
-        if (revoked)
+        if (revoked && record->stage == SLOT_IN_USE)
                 slot_orphan(record, record->connection->is_process_gone ? "died" : "revoked");
         else
-                slot_end(record, "released");
+                slot_end(record, revoked ? "revoked" : "released");
 }

@@ -50,6 +50,7 @@ struct slot_record {
         struct slot_cluster *cluster; /* NULL: RESOLVING or LOST */
         bool no_wait;
         int64_t reclaim;   /* 0: none */
+        bool only_reclaim; /* is never queued */
         uint64_t deadline; /* boottime; 0: none */
         unsigned told;     /* the place last told */
 
@@ -169,5 +170,7 @@ void slot_report(const struct slot_record *record, const char *why);
 /* slot_recovery.c */
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster);
 void slot_forget_lost(struct slots *slots); /* one is LOST no longer */
+/* A LOST one that is about to end becomes that of the connection which is taking it back, if there is one. */
+struct slot_record *slot_merge_adopter(struct slot_record *record);
 void slot_give_up_lost(struct slot_record *record, const char *why);
 void slot_on_grace(void *owner);

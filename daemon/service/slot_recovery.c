@@ -217,6 +217,65 @@ static struct slot_record *find_lost(struct slots *slots, int64_t lease, int64_t
         return NULL;
 }
 
+static struct slot_record *find_grant(struct slots *slots, int64_t grant)
+{
+        struct slot_record *record;
+
+        TAILQ_FOREACH (record, &slots->all, link)
+                if (record->stage == SLOT_LOST && !record->is_placed && record->use.grant == grant)
+                        return record;
+        return NULL;
+}
+
+const struct peer *slots_lost_peer(struct slots *slots, int64_t grant)
+{
+        const struct slot_record *record = find_grant(slots, grant);
+
+        return record ? &record->use.peer : NULL;
+}
+
+int slots_adopt(struct slots *slots, int64_t grant, uint64_t connection)
+{
+        const struct slot_record *lost = find_grant(slots, grant);
+        const struct slot_use *use;
+        char identifier[SLOT_CLUSTER_KEY_SIZE];
+
+        if (!lost)
+                return -SLOTS_E_NOT_HELD;
+        (void)snprintf(identifier, sizeof(identifier), "%.*s", (int)strcspn(lost->cluster_key, "@"),
+                       lost->cluster_key);
+        return slots_acquire(slots,
+                             &(struct slot_request){
+                                     .connection = connection,
+                                     .peer = lost->use.peer,
+                                     .lease = lost->use.lease,
+                                     .namespace = lost->use.namespace,
+                                     .worker = lost->use.worker,
+                                     .system_identifier = *identifier ? identifier : NULL,
+                                     .reclaim = grant,
+                                     .only_reclaim = true,
+                             },
+                             &use);
+}
+
+struct slot_record *slot_merge_adopter(struct slot_record *lost)
+{
+        struct slots *slots = lost->slots;
+        struct slot_record *record;
+
+        TAILQ_FOREACH (record, &slots->all, link)
+                if (record->only_reclaim && record->stage == SLOT_RESOLVING && record->reclaim == lost->use.grant)
+                        break;
+        if (lost->stage != SLOT_LOST || !record)
+                return lost;
+        record->use.grant = lost->use.grant;
+        record->use.slot = lost->use.slot;
+        record->use.granted_usec = lost->use.granted_usec;
+        slot_record_free(lost);
+        slot_forget_lost(slots);
+        return record;
+}
+
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster)
 {
         struct slots *slots = record->slots;

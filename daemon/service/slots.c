@@ -89,7 +89,8 @@ static struct slot_record *make_record(struct slots *slots, const struct slot_re
         use->peer = request->peer;
         use->label = alloc_string(request->label);
         use->database = alloc_string(request->database);
-        record->no_wait = request->no_wait;
+        record->no_wait = request->no_wait || request->only_reclaim;
+        record->only_reclaim = request->only_reclaim;
         record->reclaim = request->reclaim;
         (void)snprintf(use->namespace, sizeof(use->namespace), "%s", request->namespace);
         (void)snprintf(use->worker, sizeof(use->worker), "%s", request->worker ? request->worker : "gw0");
@@ -199,6 +200,7 @@ int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64
                 record = find_held_by_lease(slots, lease, grant, &n);
         if (n != 1)
                 return SLOTS_E_NOT_HELD;
+        record = slot_merge_adopter(record);
         *ret_held_usec = env_boottime(slots->env) - record->use.granted_usec;
         if (record->use.connection != connection) {
                 slot_let_go(record, false, NULL);
@@ -241,7 +243,7 @@ void slots_lease_ended(struct slots *slots, int64_t lease, bool revoked, const c
         struct slot_record *record, *next;
 
         TAILQ_FOREACH (record, &slots->all, link)
-                if (record->use.lease == lease && slot_is_waiting(record))
+                if (record->use.lease == lease && slot_is_waiting(record) && !record->only_reclaim)
                         slot_fail(record, SLOTS_E_GONE, NULL);
         for (record = TAILQ_FIRST(&slots->all); record; record = next) {
                 next = TAILQ_NEXT(record, link);
@@ -295,6 +297,26 @@ static void look_at(void *owner, const struct slot_entry *entry)
         if (entry->state == SLOT_WAITING)
                 looker->position++;
         looker->each(looker->owner, &record->use, looker->position);
+}
+
+unsigned slots_held_on(struct slots *slots, uint64_t id, int64_t *ret_grants, unsigned max)
+{
+        const struct slot_connection *connection = slot_connection_find(slots, id);
+        const struct slot_record *record;
+        unsigned n = 0;
+
+        if (!connection)
+                return 0;
+        TAILQ_FOREACH (record, &connection->records, of_connection) {
+                bool is_taken_back = record->only_reclaim && record->stage == SLOT_RESOLVING;
+
+                if (record->stage != SLOT_IN_USE && !is_taken_back)
+                        continue;
+                if (n < max)
+                        ret_grants[n] = is_taken_back ? record->reclaim : record->use.grant;
+                n++;
+        }
+        return n;
 }
 
 void slots_each(struct slots *slots, unsigned cluster_id, slot_use_fn *each, void *owner)

@@ -25,6 +25,7 @@ enum {
         SLOTS_E_NO_SUCH_DATABASE, /* none of that name, none on that cluster, or none named and several clusters */
         SLOTS_E_UNREACHABLE,      /* its cluster is not known yet, and its server does not answer */
         SLOTS_E_GONE,             /* the lease ended while it waited */
+        SLOTS_E_NOT_ADOPTED,      /* slots_adopt came to nothing: its server is out of reach */
 };
 
 struct slot_request {
@@ -37,6 +38,7 @@ struct slot_request {
         bool no_wait;
         uint64_t timeout_usec; /* 0: for ever */
         int64_t reclaim;       /* a grant from before a restart, or 0 */
+        bool only_reclaim;     /* that one or none */
 };
 
 /* One holder or waiter. Read-only outside slots.c; strings live as long as the entry. */
@@ -74,6 +76,16 @@ struct slots *slots_free(struct slots *slots);
 void slots_configure(struct slots *slots, const struct settings *settings);
 void slots_load(struct slots *slots, const struct ledger_change *row); /* LEDGER_SLOT_GRANTED */
 void slots_loaded(struct slots *slots, const struct ledger_numbers *next);
+
+/*
+ * A slot of the ledger whose connection has outlived the daemon, too. slots_lost_peer: who held it, between the two
+ * above; NULL: not on record. slots_adopt, after them: takes it back for that connection, as a reclaim that nobody
+ * asked for; 1, 0: an event will tell if it fails, or <0: -SLOTS_E_*.
+ */
+const struct peer *slots_lost_peer(struct slots *slots, int64_t grant);
+int slots_adopt(struct slots *slots, int64_t grant, uint64_t connection);
+/* Grants of a connection. Returns how many there are; no more than max are written. */
+unsigned slots_held_on(struct slots *slots, uint64_t connection, int64_t *ret_grants, unsigned max);
 
 /* 1: *ret is held from now on (no event). 0: waits, an event will tell. <0: -SLOTS_E_*. */
 int slots_acquire(struct slots *slots, const struct slot_request *request, const struct slot_use **ret);

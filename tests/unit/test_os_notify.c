@@ -75,7 +75,7 @@ static void the_watchdog_is_fed_twice_in_its_time(void **state)
         unsetenv("WATCHDOG_PID");
 }
 
-/* What notify_listen_fd says in a process that is handed n sockets of these names, those from `listening` on
+/* What notify_take_listener says in a process that is handed n sockets of these names, those from `listening` on
  * open. */
 static int hand_over(const char *names, int n, int type, int listening)
 {
@@ -83,6 +83,7 @@ static int hand_over(const char *names, int n, int type, int listening)
         int status;
 
         if (child == 0) {
+                struct inherited inherited;
                 struct sockaddr_un address = {.sun_family = AF_UNIX};
                 char text[16];
                 int r;
@@ -99,7 +100,9 @@ static int hand_over(const char *names, int n, int type, int listening)
                 (void)snprintf(text, sizeof(text), "%d", n);
                 setenv("LISTEN_FDS", text, 1);
                 setenv("LISTEN_FDNAMES", names, 1);
-                r = notify_listen_fd();
+                r = notify_inherit(&inherited);
+                r = r ? r : notify_take_listener(&inherited);
+                notify_inherited_done(&inherited);
                 if (getenv("LISTEN_FDS"))
                         r = -201; /* would be passed on to children */
                 _exit(r < 0 ? -r : r + 100);
@@ -115,6 +118,8 @@ static void the_inherited_socket_goes_by_its_name(void **state)
         assert_int_equal(hand_over("whatever", 1, SOCK_STREAM, 1), 3);
         assert_int_equal(hand_over("conn-1:varlink:conn-2", 3, SOCK_STREAM, 1), 4);
         assert_int_equal(hand_over("conn-1:conn-2", 2, SOCK_STREAM, 1), -ENOENT);
+        assert_int_equal(hand_over("conn-1:holds:whatever", 3, SOCK_STREAM, 1), 5);
+        assert_int_equal(hand_over("holds", 1, SOCK_STREAM, 1), -ENOENT); /* stored by us, not to be listened at */
 }
 
 static void what_is_no_listening_stream_is_refused(void **state)
@@ -122,7 +127,16 @@ static void what_is_no_listening_stream_is_refused(void **state)
         (void)state;
         assert_int_equal(hand_over("varlink", 1, SOCK_DGRAM, 0), -ENOTSOCK);
         assert_int_equal(hand_over("varlink", 1, SOCK_STREAM, 0), -ENOTSOCK);
-        assert_int_equal(notify_listen_fd(), -ENOENT); /* nothing handed to us */
+}
+
+static void nothing_is_taken_where_nothing_was_handed_over(void **state)
+{
+        struct inherited inherited;
+
+        (void)state;
+        assert_int_equal(notify_inherit(&inherited), 0);
+        assert_int_equal(inherited.n, 0);
+        assert_int_equal(notify_take_listener(&inherited), -ENOENT);
 }
 
 int main(void)
@@ -132,6 +146,7 @@ int main(void)
                 cmocka_unit_test(the_watchdog_is_fed_twice_in_its_time),
                 cmocka_unit_test(the_inherited_socket_goes_by_its_name),
                 cmocka_unit_test(what_is_no_listening_stream_is_refused),
+                cmocka_unit_test(nothing_is_taken_where_nothing_was_handed_over),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
