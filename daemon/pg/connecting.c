@@ -9,6 +9,8 @@
 
 #include "pg/conninfo.h"
 #include "pg/receive.h"
+#include "pg/text.h"
+#include "util/alloc.h"
 #include "util/cleanup.h"
 
 #include <event2/event.h>
@@ -47,6 +49,17 @@ static void connected(struct pg_connection *c)
         c->answered(c->owner, &answer.seen); /* may ask, or close the connection */
 }
 
+static void refused(struct pg_connection *c)
+{
+        _cleanup_free_ char *said = alloc_string(PQerrorMessage(c->conn));
+        _cleanup_free_ char *why = conninfo_why_no_password(c->conn);
+        _cleanup_free_ char *whole = NULL;
+
+        text_force_line(said);
+        whole = alloc_printf("%s%s%s", said, why ? "; " : "", why ? why : "");
+        connecting_failed(c, whole);
+}
+
 static void polled(struct pg_connection *c, PostgresPollingStatusType status, size_t received)
 {
         c->received += received;
@@ -59,7 +72,7 @@ static void polled(struct pg_connection *c, PostgresPollingStatusType status, si
         else if (status == PGRES_POLLING_WRITING)
                 connection_wait_for(c, EV_WRITE);
         else
-                connecting_failed(c, PQerrorMessage(c->conn));
+                refused(c);
 }
 
 static void on_polled(void *owner, const struct helped *helped)

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/stat.h>
 
 DEFINE_CLEANUP(PQconninfoOption *, PQconninfoFree)
 DEFINE_CLEANUP(PGconn *, PQfinish)
@@ -174,6 +175,23 @@ PGconn *conninfo_start(const char *conninfo, const char *application_name, unsig
         if (has_part_of_password(option_value(options, "host")))
                 return NULL;
         return start_at(conninfo, application_name, &place);
+}
+
+char *conninfo_why_no_password(PGconn *connection)
+{
+        _cleanup_(PQconninfoFreep) PQconninfoOption *options = NULL;
+        const char *file;
+        struct stat stat_of;
+
+        if (!PQconnectionNeedsPassword(connection))
+                return NULL;
+        options = PQconninfo(connection);
+        file = option_value(options, "passfile");
+        if (!file || stat(file, &stat_of) || !(stat_of.st_mode & (S_IRWXG | S_IRWXO)))
+                return NULL;
+        return alloc_printf(
+                "the password file %s is ignored, because others than its owner may read it; chmod 0600 it",
+                file);
 }
 
 void conninfo_redact(PGconn *connection, char *text)

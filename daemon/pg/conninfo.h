@@ -27,5 +27,8 @@ bool conninfo_may_block(const char *conninfo, unsigned attempt);
 PGconn *conninfo_start(const char *conninfo, const char *application_name, unsigned attempt,
                        unsigned *ret_n_hosts);
 
+/* Why the password that the server wanted was not there, or NULL; to be freed. libpq tells stderr only. */
+char *conninfo_why_no_password(PGconn *connection);
+
 /* Takes the passwords of a connection out of a text. */
 void conninfo_redact(PGconn *connection, char *text);

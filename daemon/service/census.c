@@ -98,7 +98,8 @@ static bool is_true(const struct pg_answer *answer, enum pg_identify_column colu
 }
 
 /* Why this server's word on who is connected cannot be taken; NULL: it can. */
-static char *unbelievable(const struct census *census, const struct pg_answer *answer)
+static char *unbelievable(const struct census *census, const struct database *database,
+                          const struct pg_answer *answer)
 {
         const char *text = pg_cell(answer, 0, PG_IDENTIFY_UPTIME_USEC);
         uint64_t uptime = number(answer, PG_IDENTIFY_UPTIME_USEC);
@@ -122,6 +123,13 @@ static char *unbelievable(const struct census *census, const struct pg_answer *a
                         "the server started %llu s ago; its clients have start_grace (%llu s) to come back",
                         (unsigned long long)(uptime / USEC_PER_SEC),
                         (unsigned long long)(census->start_grace / USEC_PER_SEC));
+        /* A clone, by a virtual address that moved: who is connected to the one before is not seen here. */
+        if (database && database->moved && env_boottime(census->env) - database->moved < census->start_grace)
+                return alloc_printf(
+                        "another server than before answers since %llu s; runs have start_grace (%llu s) "
+                        "to come to it",
+                        (unsigned long long)((env_boottime(census->env) - database->moved) / USEC_PER_SEC),
+                        (unsigned long long)(census->start_grace / USEC_PER_SEC));
         return NULL;
 }
 
@@ -140,18 +148,31 @@ static bool has_twin(const struct census_target *target)
         return false;
 }
 
-static const struct census_stage *take_identity(struct census_target *target, const struct pg_answer *answer)
+static bool is_same(const struct census_target *target, const struct database *database)
+{
+        return target->cluster == database->cluster && !strcmp(target->oid, database->oid);
+}
+
+bool census_is_same(struct census_target *target, const struct pg_answer *identity)
 {
         const struct database *database;
-        char *doubt = unbelievable(target->census, answer);
+
+        databases_heard(target->census->databases, target->database, identity);
+        database = databases_find(target->census->databases, target->name);
+        return database && database->id == target->database && is_same(target, database);
+}
+
+static const struct census_stage *take_identity(struct census_target *target, const struct pg_answer *answer)
+{
+        const struct database *database = databases_find(target->census->databases, target->name);
+        char *doubt = unbelievable(target->census, database, answer);
 
         target->reachable = true;
         if (doubt) /* it goes on: what is kept for that reason is to be named */
                 (void)fail(target, doubt);
-        database = databases_find(target->census->databases, target->name);
         if (!database || database->id != target->database)
                 return fail(target, alloc_string("taken out of the configuration meanwhile"));
-        if (target->listed && (target->cluster != database->cluster || strcmp(target->oid, database->oid)))
+        if (target->listed && !is_same(target, database))
                 return fail(
                         target,
                         alloc_string("it is another server or database now than the one that was listed"));

@@ -69,6 +69,9 @@ unsigned census_n_targets(const struct census *census);
 struct census_target *census_target_at(struct census *census, unsigned index);
 bool census_has_namespace(void *census, const char *namespace); /* among the listed schemas */
 
+/* An answer to PG_IDENTIFY on another connection: is it the server and the database that was listed? */
+bool census_is_same(struct census_target *target, const struct pg_answer *identity);
+
 /* Lends the connection for a question of somebody else's. Only between takes. */
 void census_ask(struct census_target *target, enum pg_question question, const char *first,
                 const char *second, uint64_t timeout_usec, pg_answered_fn *borrower, void *owner);

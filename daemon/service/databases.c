@@ -169,6 +169,9 @@ void databases_heard(struct databases *databases, unsigned id, const struct pg_a
                              cell_number(answer, PG_IDENTIFY_STARTED_USEC));
         cluster->lock_table = (int64_t)cell_number(answer, PG_IDENTIFY_LOCK_TABLE);
         cluster->deadlock_timeout_msec = cell_number(answer, PG_IDENTIFY_DEADLOCK_TIMEOUT_MSEC);
+        if (database->cluster && (database->cluster != cluster->id ||
+                                  strcmp(database->oid, cell_text(answer, PG_IDENTIFY_DATABASE_OID)) != 0))
+                database->moved = env_boottime(databases->env);
         database->cluster = cluster->id;
         (void)strncpy(database->oid, cell_text(answer, PG_IDENTIFY_DATABASE_OID), sizeof(database->oid) - 1);
 }

@@ -26,6 +26,7 @@ struct database {
         char *name, *conninfo;
         unsigned cluster; /* 0: never heard yet */
         char oid[16];
+        uint64_t moved; /* boottime at which another server or database was found in its place; 0: never */
         bool asked, reachable;
         uint64_t since_usec; /* real time of the last change of reachable */
         char sqlstate[6];

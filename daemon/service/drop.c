@@ -160,13 +160,14 @@ static bool has_backend(const struct pg_answer *answer, int pid)
         return false;
 }
 
-/* Through a pooler or on a standby our backend would not be shown, and be taken for gone. */
-static bool shows_backends(const struct pg_answer *identity)
+/* Through a pooler, on a standby, or on a clone in its place, our backend would not be shown, and be taken for gone. */
+static bool shows_our_backend(struct drop *drop, const struct pg_answer *identity)
 {
         const char *in_recovery = pg_cell(identity, 0, PG_IDENTIFY_IN_RECOVERY);
         const char *pid = pg_cell(identity, 0, PG_IDENTIFY_BACKEND_PID);
 
-        return in_recovery && *in_recovery == 'f' && pid && atoi(pid) == identity->backend_pid;
+        return in_recovery && *in_recovery == 'f' && pid && atoi(pid) == identity->backend_pid &&
+               census_is_same(drop->target, identity);
 }
 
 static void aftermath_answered(void *owner, const struct pg_answer *answer)
@@ -176,7 +177,8 @@ static void aftermath_answered(void *owner, const struct pg_answer *answer)
         const struct pg_ops *ops = drop->tools.pg->ops;
         uint64_t timeout = drop->tools.settings->connect_timeout;
 
-        if (answer->outcome != PG_OK || (answer->question == PG_IDENTIFY && !shows_backends(answer)) ||
+        if (answer->outcome != PG_OK ||
+            (answer->question == PG_IDENTIFY && !shows_our_backend(drop, answer)) ||
             (answer->question == PG_SESSIONS && has_backend(answer, drop->backend_pid))) {
                 aftermath_again(drop);
         } else if (answer->question == PG_CONNECT) {

@@ -326,7 +326,11 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
-        server = socket.create_connection(("127.0.0.1", self.upstream.port))
+        try:
+            server = socket.create_connection(("127.0.0.1", self.upstream.port))
+        except OSError:
+            client.close()
+            return
         left = None
         try:
             while True:
@@ -462,6 +466,52 @@ class MessageProxy:
 
     def close(self):
         self.listener.close()
+
+
+class Pooler:
+    """PgBouncer in transaction mode in front of one database."""
+
+    def __init__(self, server, database, folder):
+        program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
+        assert program, "pgbouncer is not installed; tests/lib/packages.sh test"
+        self.database, self.port = database, server.port + 12000
+        folder.chmod(0o777)
+        (folder / "users").write_text('"postgres" ""\n')
+        (folder / "ini").write_text(f"""[databases]
+{database} = host={server.host} port={server.port} dbname={database} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = any
+auth_file = {folder}/users
+pool_mode = transaction
+ignore_startup_parameters = extra_float_digits
+""")
+        as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        for path in (folder, *folder.parents):
+            if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700:
+                path.chmod(0o711)
+        self.process = subprocess.Popen([*as_user, program, folder / "ini"], stdout=subprocess.DEVNULL,
+                                        stderr=open(folder / "log", "wb"))
+        until(self._answers, what="pgbouncer")
+
+    def _answers(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def conninfo(self):
+        return f"host=127.0.0.1 port={self.port} dbname={self.database} user=postgres"
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def is_alive(pid):

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 import psycopg2
 import pytest
 
-from harness import BlackHole, MessageProxy, Postgres, Proxy, until
+from harness import BlackHole, Pooler, Postgres, Proxy, until
 from sweeps import EAGER, all_there, daemon_over, details, everywhere, label, refused_sweep, stale, verdicts
 
 
@@ -123,36 +123,8 @@ def refuses(port):
 @pytest.fixture(scope="module")
 def pooler(tmp_path_factory, clusters):
     """PgBouncer in transaction mode before tenant1; yields a conninfo."""
-    program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
-    if not program:
-        pytest.skip("pgbouncer is not installed; apt-get install pgbouncer")
-    main, _ = clusters
-    folder = tmp_path_factory.mktemp("pooler")
-    folder.chmod(0o777)
-    port = main.port + 12000
-    (folder / "users").write_text('"postgres" ""\n')
-    (folder / "ini").write_text(f"""[databases]
-tenant1 = host={main.host} port={main.port} dbname=tenant1 user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-auth_file = {folder}/users
-pool_mode = transaction
-ignore_startup_parameters = extra_float_digits
-""")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    for path in (folder, *folder.parents):
-        if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700:
-            path.chmod(0o711)
-    process = subprocess.Popen([*as_user, program, folder / "ini"], stdout=subprocess.DEVNULL,
-                               stderr=open(folder / "log", "wb"))
-    conninfo = f"host=127.0.0.1 port={port} dbname=tenant1 user=postgres"
-    until(lambda: not refuses(port) or b"listening on" in (folder / "log").read_bytes(), what="pgbouncer")
-    yield conninfo
-    process.terminate()
-    process.wait()
+    with Pooler(clusters[0], "tenant1", tmp_path_factory.mktemp("pooler")) as pooler:
+        yield pooler.conninfo()
 
 
 def test_a_pooler_in_between_is_noticed_and_refused(eager, databases, pooler):
@@ -264,6 +236,45 @@ def test_a_server_that_lets_us_not_in_makes_the_census_incomplete(databases, str
         assert "wrong-secret" not in why + daemon.log + daemon.berth("status", "--json").stdout
 
 
+@pytest.mark.parametrize("mode, told", [(0o644, "is ignored, because others than its owner may read it; chmod 0600 it"),
+                                        (0o600, "password authentication failed"), (None, "no password supplied")])
+def test_a_password_file_that_libpq_ignores_is_named(databases, strict, tmp_path, mode, told):
+    file = tmp_path / "pgpass"
+    if mode:
+        file.write_text("*:*:*:scrammed:wrong-secret\n")
+        file.chmod(mode)
+    conninfo = f"host=127.0.0.1 port={strict.port} dbname=open user=scrammed passfile={file}"
+    where = {**{name: server.conninfo(name) for name, server in databases.items()}, "strict": conninfo}
+    with daemon_over(where) as daemon:
+        why = refused_sweep(daemon, databases, stale(databases))
+    assert why.startswith("strict: ") and told in why and "wrong-secret" not in why
+    assert mode != 0o644 or str(file) in why
+
+
+@pytest.fixture
+def expired(strict, tmp_path):
+    """The server's certificate is one of yesterday; yields the conninfo of whoever looks at it."""
+    data = strict.directory / "data"
+    before = {name: (data / name).read_bytes() for name in ("server.crt", "server.key")}
+    for words in (["req", "-new", "-nodes", "-subj", "/CN=127.0.0.1", "-out", "csr", "-keyout", "server.key"],
+                  ["x509", "-req", "-in", "csr", "-signkey", "server.key", "-days", "-1", "-out", "server.crt"]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=tmp_path)
+    for name in before:
+        (data / name).write_bytes((tmp_path / name).read_bytes())
+    strict.sql("SELECT pg_reload_conf()", "open")
+    yield f"host=127.0.0.1 port={strict.port} dbname=open user=secure sslmode=verify-ca sslrootcert={tmp_path}/server.crt"
+    for name, content in before.items():
+        (data / name).write_bytes(content)
+    strict.sql("SELECT pg_reload_conf()", "open")
+
+
+def test_a_certificate_that_has_expired_makes_the_census_incomplete(databases, expired):
+    where = {**{name: server.conninfo(name) for name, server in databases.items()}, "strict": expired}
+    with daemon_over(where) as daemon:
+        why = refused_sweep(daemon, databases, stale(databases))
+        assert why.startswith("strict: ") and "certificate verify failed" in why, why  # libpq says no more
+
+
 def test_a_server_full_of_clients_makes_the_census_incomplete(databases, strict):
     where = {**{name: server.conninfo(name) for name, server in databases.items()},
              "strict": strict.conninfo("open")}
@@ -279,73 +290,6 @@ def test_a_server_full_of_clients_makes_the_census_incomplete(databases, strict)
             client.close()
         until(lambda: daemon.berth("sweep", "--dry-run").returncode == 0, what="a seat")
         assert verdicts(daemon.sweep()) == everywhere(databases, names, "dropped")
-
-
-# ---- answers that are cut ----
-
-LIVE = "p1t1r00000000"
-WAYS = ["close", "tear", "reset", "garble", "stall"]
-ALL_CUTS = os.environ.get("BERTH_ALL_CUTS") == "1"
-
-
-def sweep_by_wire(daemon):
-    """As berth sweep --json, without the price of a process."""
-    with daemon.connection() as wire:
-        while True:
-            answer = wire.call("io.berth.manage.Sweep")
-            if "result" in answer["parameters"]:
-                return answer["parameters"]["result"]
-            time.sleep(0.02)  # one of its own accord is under way
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_an_answer_cut_at_any_message_is_no_answer(eager, databases, clusters, way):
-    proxy = MessageProxy(clusters[0])
-    timeout = {"stall": "250ms", "garble": "1s"}.get(way, "5s")  # libpq waits for more where it reads garbage
-    daemon = eager({"connect_timeout": timeout}, tenant1=proxy.conninfo("tenant1"))
-    names = stale({name: databases[name] for name in ("platform", "tenant2")}, 2)
-    # What is cut is the census alone: what tenant1 has is a live run's, and no drop begins there.
-    [used] = stale({"tenant1": clusters[0]}, 1)
-    databases["tenant1"].sql(f'ALTER SCHEMA "{used}" RENAME TO "test_{LIVE}_gw0"', "tenant1")
-    run = clusters[0].connect("tenant1", f"pytest_gw0_{LIVE}")
-    if ALL_CUTS:
-        for i in range(20):
-            databases["tenant1"].sql(f'CREATE SCHEMA "test_{LIVE}_gw{i + 1}"', "tenant1")
-    at = 0
-    while True:
-        proxy.set(at, way)
-        result = sweep_by_wire(daemon)
-        if not proxy.acted:
-            break
-        assert result["active_detection_complete"] is False, at
-        seen = verdicts(result)
-        assert set(seen.values()) == {"active_detection_incomplete"}, (at, seen)
-        assert set(everywhere(["platform", "tenant2"], names, None)) <= set(seen), at
-        [broken] = [one for one in result["databases"] if one["error"]]
-        assert broken["name"] == "tenant1", at
-        assert set(details(result).values()) == {f"tenant1: {broken['error']}"}, at
-        at += 2 if way == "stall" and not ALL_CUTS else 1
-    assert at > 35, f"only {at} messages were cut"
-    assert verdicts(result) == {**everywhere(["platform", "tenant2"], names, "dropped"),
-                                ("tenant1", f"test_{LIVE}_gw0"): "live"}
-    run.close()
-    proxy.close()
-
-
-def test_an_answer_that_comes_byte_by_byte_is_an_answer(eager, databases, clusters):
-    proxy = MessageProxy(clusters[0])
-    daemon = eager(tenant1=proxy.conninfo("tenant1"))
-    names = stale(databases)
-    at = 0
-    while True:
-        proxy.set(at, "slow")
-        result = daemon.sweep("--dry-run")
-        if not proxy.acted:
-            break
-        assert verdicts(result) == everywhere(databases, names, "would_drop"), at
-        at += 1 if ALL_CUTS else 4
-    assert at > 35
-    proxy.close()
 
 
 # ---- ways to the server ----
