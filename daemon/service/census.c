@@ -357,8 +357,23 @@ static void ask(struct census_target *target)
 
 /* ---- all of them ---- */
 
+/* Were we away, or asleep? Then what we heard before may be old. */
+static void look_at_clocks(struct census *census)
+{
+        uint64_t now = env_boottime(census->env);
+        uint64_t suspended = env_suspended(census->env);
+
+        if (now - census->last_tick > TICK_USEC + STALL_USEC)
+                live_report_failed(census->report, "the daemon was held up meanwhile");
+        if (suspended > census->suspended + STALL_USEC)
+                live_report_failed(census->report, "the machine was suspended meanwhile");
+        census->last_tick = now;
+}
+
+/* The last answer may be read before the timer that is due has its turn. */
 static void finish(struct census *census)
 {
+        look_at_clocks(census);
         census->env->ops->timer_disarm(census->tick);
         census->live = live_set_seal(census->report);
         census->done(census->owner);
@@ -395,18 +410,12 @@ static void enter(struct census_target *target, const struct census_stage *stage
                 barrier(target->census);
 }
 
-/* Runs while a census is under way: were we away, or asleep? Then what we heard before may be old. */
+/* Runs while a census is under way. */
 static void tick(void *owner)
 {
         struct census *census = owner;
-        uint64_t now = env_boottime(census->env);
-        uint64_t suspended = env_suspended(census->env);
 
-        if (now - census->last_tick > TICK_USEC + STALL_USEC)
-                live_report_failed(census->report, "the daemon was held up meanwhile");
-        if (suspended > census->suspended + STALL_USEC)
-                live_report_failed(census->report, "the machine was suspended meanwhile");
-        census->last_tick = now;
+        look_at_clocks(census);
         census->env->ops->timer_arm(census->tick, TICK_USEC);
         /* Nothing to connect to: no databases, or all connections kept. Careful: this may free the census. */
         if (!census->n_running)
