@@ -95,6 +95,7 @@ int main(int argc, char *argv[])
 
         argp_err_exit_status = EX_USAGE;
         (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+        log_find_journal();
         log_set_level(arguments.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
         json_use_allocator(allocate, free);
         if (arguments.help_config) {

@@ -67,8 +67,8 @@ void lease_end(struct lease_record *record, enum lease_state state, const char *
         record->lease.state = state;
         write_end(record, reason);
         remember(record);
-        log_info("lease ended: namespace=%s how=%s%s%s", record->lease.namespace, end_name(state),
-                 reason ? " reason=" : "", reason ? reason : "");
+        log_info("lease ended: namespace=%s lease=%lld how=%s%s%s", record->lease.namespace,
+                 (long long)record->lease.id, end_name(state), reason ? " reason=" : "", reason ? reason : "");
         for (unsigned i = 0; i < record->lease.n_members; i++) {
                 const struct lease_member *member = &record->lease.members[i];
 

@@ -104,8 +104,8 @@ static void on_granted(void *owner, uint64_t ticket, int error)
                 return;
         }
         record->lease.state = LEASE_LIVE;
-        log_info("lease granted: namespace=%s pid=%d uid=%u", record->lease.namespace,
-                 (int)record->acquirer_process.pid, record->lease.uid);
+        log_info("lease granted: namespace=%s pid=%d uid=%u lease=%lld", record->lease.namespace,
+                 (int)record->acquirer_process.pid, record->lease.uid, (long long)record->lease.id);
         for (unsigned i = 1; i < record->lease.n_members; i++)
                 lease_member_write(record, &record->lease.members[i]);
         lease_tell_changed(record);

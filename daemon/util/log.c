@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/log.h"
 
+#include "util/journal.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +13,16 @@
 #define LINE_SIZE 2048
 
 static enum log_level log_most = LOG_LEVEL_INFO;
+static bool to_journal;
 
 void log_set_level(enum log_level most)
 {
         log_most = most;
+}
+
+void log_find_journal(void)
+{
+        to_journal = journal_is_stderr();
 }
 
 /* Bytes of UTF-8 stay; C0 and DEL, with which a text could begin a second line or
@@ -48,6 +56,9 @@ void log_line(enum log_level level, const char *format, ...)
                 memcpy(line + n - 3, "...", 3);
         }
         replace_control_bytes(line + start, n - start);
+        line[n] = '\0';
+        if (to_journal && journal_send((int)level, line + start, n - start))
+                return;
         line[n++] = '\n';
         /* One write for one line: lines of several threads do not mix. Nobody is left to tell if it fails. */
         if (write(STDERR_FILENO, line, n) < 0)

@@ -9,6 +9,8 @@
 
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
+/* Where stderr is the journal, lines go there with their facts as fields (util/journal.h). To be called at start. */
+void log_find_journal(void);
 void log_set_level(enum log_level most);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """berthd as a service of a real systemd."""
 
+import json
 import re
 import time
 
 from container import picture
-from harness import until
+from harness import PYTHON, until
 
 
 def pid_of(container):
@@ -94,6 +95,64 @@ def test_a_reload_takes_a_good_configuration_and_keeps_the_old_one_of_a_bad(cont
     container.run("systemctl", "reload", "berthd.service")
     until(lambda: container.show("StatusText") == "serving 3 leases, 0 waiting", what="a status without an error")
     assert picture(container) == before and some.lost() == 0
+
+
+def test_the_journal_has_fields_and_a_catalog(container, clients):
+    container.run("journalctl", "--update-catalog")
+    [hold] = clients(1).holds
+    namespace = hold["namespace"]
+    entry = until(lambda: container.run("journalctl", "-o", "json", f"BERTH_NAMESPACE={namespace}").stdout.strip())
+    entry = json.loads(entry.splitlines()[0])
+    assert entry["MESSAGE"].startswith(f"lease granted: namespace={namespace}")
+    assert entry["_SYSTEMD_UNIT"] == "berthd.service" and entry["BERTH_PID"] == str(hold["pid"])
+    assert int(entry["BERTH_LEASE_ID"]) > 0 and len(entry["MESSAGE_ID"]) == 32
+    explained = container.run("journalctl", "-x", f"BERTH_NAMESPACE={namespace}").stdout
+    assert f"A run has been granted the namespace {namespace}." in explained
+
+
+def test_the_password_comes_from_a_credential(container):
+    """A server that asks for a password, and shows what it was told."""
+    server = container.start(PYTHON, "-c", SERVER)
+    port = server.stdout.readline().strip()
+    container.write("/etc/berth/pgpass", "s3cret\n")
+    container.run("chmod", "600", "/etc/berth/pgpass")
+    container.write("/etc/berth/berth.conf", f"[databases]\nx = host=127.0.0.1 port={port} dbname=x user=u sslmode=disable\n")
+    container.forget_starts()
+    container.run("systemctl", "restart", "berthd.service")
+    assert server.stdout.readline().strip() == "s3cret"
+    server.stdin.close()
+    server.wait(30)
+    container.run("rm", "/etc/berth/berth.conf", "/etc/berth/pgpass")
+    container.run("systemctl", "restart", "berthd.service")
+
+
+SERVER = """
+import socket, struct
+listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
+print(listener.getsockname()[1], flush=True)
+s, _ = listener.accept()
+s.recv(65536); s.sendall(b"R" + struct.pack("!II", 8, 3))
+print(s.recv(65536)[5:-1].decode(), flush=True)
+"""
+
+
+def test_a_user_has_one_of_their_own(container):
+    container.run("useradd", "--create-home", "--uid", "4711", "dev")
+    container.run("loginctl", "enable-linger", "dev")
+    until(lambda: container.run("systemctl", "is-active", "user@4711.service", check=False).stdout.strip() == "active",
+          what="the user's manager")
+
+    def user(*words):
+        return container.run(*words, user="4711").stdout.strip()
+
+    user("systemctl", "--user", "start", "berthd.socket")
+    assert json.loads(user("berth", "status", "--json"))["leases"] == 0
+    assert user("systemctl", "--user", "is-active", "berthd.service") == "active"
+    assert user("stat", "-c", "%U %a", "/run/user/4711/berth/io.berth.lease") == "dev 600"
+    before = user("systemctl", "--user", "show", "--value", "-p", "MainPID", "berthd.service")
+    user("berth", "run", "--", "systemctl", "--user", "kill", "-s", "KILL", "berthd.service")
+    until(lambda: user("systemctl", "--user", "show", "--value", "-p", "MainPID", "berthd.service") not in ("0", before))
+    assert "state" in user("ls", "/home/dev/.local")
 
 
 def test_the_sandbox_is_tight(container):

@@ -2,6 +2,7 @@
 
 /* One call is one line on stderr, whatever is in its text. */
 
+#include "util/journal.h"
 #include "util/log.h"
 
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -93,6 +95,51 @@ static void a_text_that_is_too_long_is_cut_with_a_mark(void **state)
         assert_string_equal(output + n - 5, "x...\n");
 }
 
+static const char *fields(const char *text)
+{
+        static char sent[JOURNAL_MESSAGE_MAX + 1];
+        size_t n = journal_format(6, text, strlen(text), sent);
+
+        sent[n] = '\0';
+        return sent;
+}
+
+static void facts_are_fields_of_the_journal(void **state)
+{
+        (void)state;
+        assert_string_equal(fields("connection refused: limit=\"max conn\" uid=7 lease=5; raise it"),
+                            "MESSAGE=connection refused: limit=\"max conn\" uid=7 lease=5; raise it\n"
+                            "PRIORITY=6\nSYSLOG_IDENTIFIER=berthd\n"
+                            "BERTH_LIMIT=max conn\nBERTH_UID=7\nBERTH_LEASE_ID=5\n");
+        assert_null(strstr(fields("stopped"), "BERTH_"));
+        assert_non_null(strstr(fields("lease granted: namespace=p1"), "\nMESSAGE_ID="));
+        assert_null(strstr(fields("lease granted at last: namespace=p1"), "MESSAGE_ID"));
+}
+
+static void somebody_s_text_makes_no_field(void **state)
+{
+        const char *sent = fields("lease ended: namespace=p1 how=revoked reason=enough namespace=p2 uid=0");
+
+        (void)state;
+        assert_non_null(strstr(sent, "\nBERTH_NAMESPACE=p1\nBERTH_HOW=revoked\n"));
+        assert_null(strstr(sent, "BERTH_NAMESPACE=p2"));
+        assert_null(strstr(sent, "BERTH_UID"));
+        assert_null(strstr(sent, "BERTH_REASON"));
+}
+
+static void a_line_cut_anywhere_is_read_within_its_bounds(void **state)
+{
+        const char text[] = "drop failed: database=a schema=\"b c\" sqlstate=55P03 message=x";
+
+        (void)state;
+        for (size_t n = 0; n < sizeof(text); n++) {
+                char *cut = strndup(text, n);
+
+                assert_non_null(strstr(fields(cut), "SYSLOG_IDENTIFIER=berthd\n"));
+                free(cut);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -101,6 +148,9 @@ int main(void)
                 cmocka_unit_test(a_text_cannot_begin_a_second_line),
                 cmocka_unit_test(letters_beyond_ascii_stay),
                 cmocka_unit_test(a_text_that_is_too_long_is_cut_with_a_mark),
+                cmocka_unit_test(facts_are_fields_of_the_journal),
+                cmocka_unit_test(somebody_s_text_makes_no_field),
+                cmocka_unit_test(a_line_cut_anywhere_is_read_within_its_bounds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
