@@ -80,6 +80,23 @@ def test_a_crash_loop_stays_within_limits(container, clients):
     assert picture(container) == before and some.lost() == 0
 
 
+def test_a_daemon_that_hangs_is_replaced(container, clients):
+    """And the clients of the one that hung go on with the next."""
+    folder = "/run/systemd/system/berthd.service.d"
+    container.run("mkdir", "-p", folder)
+    container.write(f"{folder}/watchdog.conf", "[Service]\nWatchdogSec=1s\n")
+    container.run("systemctl", "daemon-reload")
+    container.run("systemctl", "restart", "berthd.service")
+    some = clients(5, 1)
+    before, pid = picture(container), pid_of(container)
+    container.run("systemctl", "kill", "-s", "STOP", "berthd.service")
+    until(lambda: pid_of(container) not in (0, pid) and picture(container) == before, what="another daemon")
+    assert some.lost() == 0
+    container.run("rm", f"{folder}/watchdog.conf")
+    container.run("systemctl", "daemon-reload")
+    container.run("systemctl", "restart", "berthd.service")
+
+
 def test_a_reload_takes_a_good_configuration_and_keeps_the_old_one_of_a_bad(container, clients):
     some = clients(3, 1)
     before = picture(container)
