@@ -141,11 +141,15 @@ enum process_state env_linux_process_state(struct env *env, const struct process
 bool env_linux_process_started_by(struct env *env, pid_t pid, uint64_t realtime_usec)
 {
         const uint64_t ticks_per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+        _cleanup_close_ int pidfd = -1;
         struct process_stat stat;
         uint64_t started, now;
 
         if (pid <= 0)
                 return false;
+        pidfd = process_open(pid);
+        if (pidfd >= 0 && process_has_ended(pidfd) > 0)
+                return false; /* nobody has asked yet how it ended, but it runs no more */
         if (process_read_stat(pid, &stat))
                 return process_exists(pid) != 0; /* hidden from us: take it for the one meant */
         started = stat.start_ticks / ticks_per_second * 1000000 +

@@ -9,6 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * When it was made at the latest, whatever it says itself: when its schema was first seen it was there. A clock that
+ * is ahead, or somebody's fancy, would keep it until the year it names, and as the work of any process that ever has
+ * its pid.
+ */
+static uint64_t token_made(const struct berth_token *token, uint64_t first_seen)
+{
+        uint64_t says = token->epoch_sec * USEC_PER_SEC;
+
+        return says < first_seen ? says : first_seen;
+}
+
 enum drop_reason sweep_decide(struct sweeper *sweeper, const struct candidate *candidate)
 {
         const struct census_schema *schema = candidate->schema;
@@ -25,7 +37,7 @@ enum drop_reason sweep_decide(struct sweeper *sweeper, const struct candidate *c
         if (facts.standing == STANDING_UNKNOWN && names_worker_number(schema->parsed.worker) >= 0) {
                 facts.first_seen = sightings_first_seen(sweeper->sightings, candidate->target->name, schema);
                 if (names_parse_token(namespace, &token)) {
-                        facts.token_time = token.epoch_sec * USEC_PER_SEC;
+                        facts.token_time = token_made(&token, facts.first_seen);
                         facts.token_process_alive =
                                 env->ops->process_started_by(env, (pid_t)token.pid, facts.token_time);
                 }

@@ -288,12 +288,16 @@ static void a_process_started_by_now_but_not_an_hour_ago(void **state)
         uint64_t now = env_realtime(f->env);
         int go;
         pid_t child = spawn(&go);
+        siginfo_t end;
 
         assert_true(f->env->ops->process_started_by(f->env, child, now));
         assert_false(f->env->ops->process_started_by(f->env, child, now - 3600000000ULL));
         assert_false(f->env->ops->process_started_by(f->env, child, now - 2500000));
         assert_false(f->env->ops->process_started_by(f->env, 0, now));
         close(go);
+        /* Ended, but nobody has asked how. */
+        assert_int_equal(waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT), 0);
+        assert_false(f->env->ops->process_started_by(f->env, child, now));
         assert_int_equal(waitpid(child, NULL, 0), child);
         assert_false(f->env->ops->process_started_by(f->env, child, now));
 }
