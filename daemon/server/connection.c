@@ -95,7 +95,8 @@ void connection_send(struct connection *c, const char *bytes, size_t n)
         }
         if (!c->output && !(c->output = evbuffer_new()))
                 alloc_failed();
-        if (evbuffer_get_length(c->output) + n - (size_t)sent > CONNECTION_OUTPUT_MAX) {
+        /* What it has left lie, not what one reply is long: it could not be told of ten thousand schemas else. */
+        if (evbuffer_get_length(c->output) > CONNECTION_OUTPUT_MAX) {
                 connection_close(c, "takes no replies");
                 return;
         }

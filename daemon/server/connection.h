@@ -21,7 +21,7 @@
 #include <uthash.h>
 
 #define CONNECTION_PENDING_MAX (VARLINK_FRAME_MAX + 1) /* bytes read and not dispatched */
-#define CONNECTION_OUTPUT_MAX  (1024 * 1024)           /* bytes a client has not taken */
+#define CONNECTION_OUTPUT_MAX  (1024 * 1024)           /* bytes a client has not taken, before one more reply */
 
 struct evbuffer;
 struct keep_record;

@@ -70,10 +70,24 @@ static struct outcome *list_nothing(struct call *call, struct services *services
         return call_list_end(call);
 }
 
+/* Longer than what a client may leave lying. */
+static struct outcome *tell_much(struct call *call, struct services *services)
+{
+        struct cJSON *parameters = json_object();
+        char *text = calloc(1, 2 * CONNECTION_OUTPUT_MAX + 1);
+
+        (void)services;
+        (void)memset(text, 'x', 2 * CONNECTION_OUTPUT_MAX);
+        json_add_string(parameters, "text", text);
+        free(text);
+        return call_reply(call, parameters);
+}
+
 static const struct method methods[] = {
         {"x.y.Echo", echo, 0},
         {"x.y.Wait", wait_for_it, METHOD_HOLDS},
         {"x.y.List", list, METHOD_NEEDS_MORE},
+        {"x.y.Much", tell_much, 0},
         {"x.y.Nothing", list_nothing, METHOD_NEEDS_MORE},
         {NULL, NULL, 0},
 };
@@ -461,6 +475,32 @@ static void a_slow_reader_gets_everything(void **state)
         free(call);
 }
 
+static void one_long_reply_is_no_debt(void **state)
+{
+        int fd = join();
+        char part[65536] = "";
+        size_t n = 0;
+        bool is_whole = false;
+
+        (void)state;
+        say(fd, "{\"method\":\"x.y.Much\"}");
+        while (!is_whole) {
+                ssize_t got = recv(fd, part, sizeof(part), 0);
+
+                assert_true(got > 0 || (got < 0 && errno == EAGAIN));
+                if (got < 0) {
+                        turn();
+                        continue;
+                }
+                n += (size_t)got;
+                is_whole = part[got - 1] == '\0';
+        }
+        assert_true(n > 2 * CONNECTION_OUTPUT_MAX);
+        say(fd, "{\"method\":\"x.y.Echo\",\"parameters\":{\"text\":\"a\"}}");
+        assert_heard(fd, "{\"parameters\":{\"text\":\"a\"}}");
+        (void)close(fd);
+}
+
 static void a_full_house_says_so_at_the_first_call(void **state)
 {
         int first = join(), second = join(), third = join();
@@ -516,6 +556,7 @@ int main(void)
                 STORY(the_last_item_of_a_list_does_not_continue),
                 STORY(who_takes_no_replies_is_closed),
                 STORY(a_slow_reader_gets_everything),
+                STORY(one_long_reply_is_no_debt),
                 STORY(a_full_house_says_so_at_the_first_call),
                 STORY(a_stop_closes_who_waits_and_leaves_who_holds),
         };
