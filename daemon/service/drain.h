@@ -9,6 +9,7 @@
  *       ▲  └─▶ somebody is, or no answer ──▶ 100 ms ──┐
  *       └─────────────────────────────────────────────┘
  *      longer than drain_limits::busy, or no answer for ::silent         done, and why
+ *      (from anew, if we were away in the end: asleep, or held up)
  */
 
 #include "seam/env.h"

@@ -99,6 +99,27 @@ static void sessions_that_never_finish_hold_the_slot_for_so_long_only(void **sta
         assert_at_rest(story);
 }
 
+/* Those sessions were asleep as we were. */
+static void a_suspend_is_no_time_to_finish_in(void **state)
+{
+        struct slot_story *story = *state;
+        struct slot_request holder = slot_story_hold(story, 1, NULL), waiter;
+
+        (void)slot_story_hold(story, 2, NULL);
+        waiter = slot_story_wait(story, 3);
+        fake_server_set_busy(story->server, 1);
+        slots_connection_closed(story->slots, holder.connection);
+        slot_story_pass(story, USEC_PER_SEC);
+        fake_env_suspend(story->fake, 3600 * USEC_PER_SEC);
+        slot_story_pass(story, STATEMENT_TIMEOUT - 2 * USEC_PER_SEC);
+        assert_false(has_slot(story, &waiter));
+        assert_int_equal(memory_ledger_count(story->memory, LEDGER_NOTED), 0);
+        fake_server_set_busy(story->server, 0);
+        slot_story_pass(story, SOON);
+        assert_true(has_slot(story, &waiter));
+        assert_at_rest(story);
+}
+
 static void does_not_wait_longer_than_twice_the_time_to_connect(struct slot_story *story, enum fake_mood mood)
 {
         struct slot_request holder = slot_story_hold(story, 1, NULL), waiter;
@@ -368,6 +389,7 @@ int main(void)
                 STORY(a_dead_holder_s_slot_waits_for_its_sessions),
                 STORY(who_gives_back_is_not_asked_about),
                 STORY(sessions_that_never_finish_hold_the_slot_for_so_long_only),
+                STORY(a_suspend_is_no_time_to_finish_in),
                 STORY(a_server_that_refuses_is_not_waited_for_long),
                 STORY(a_server_that_is_silent_is_not_waited_for_long),
                 STORY(a_standby_is_not_believed),
