@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_SIZE 4096
@@ -114,13 +117,44 @@ static const char *first_line(char *text)
         return *text ? text : "it does not say why";
 }
 
-int autostart(struct berth_error *error)
+static int64_t now_ms(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* All of it, or as much as fits; false: the time was over before its end. */
+static bool read_messages(int from, char *text, size_t size, int64_t deadline_ms)
+{
+        struct pollfd there = {.fd = from, .events = POLLIN};
+        size_t length = 0;
+        ssize_t n = 1;
+
+        text[0] = '\0';
+        while (n && length < size - 1) {
+                int64_t left_ms = deadline_ms - now_ms();
+
+                if (left_ms <= 0)
+                        return false;
+                if (poll(&there, 1, (int)left_ms) <= 0)
+                        continue;
+                n = read(from, text + length, size - 1 - length);
+                if (n < 0 && errno != EINTR)
+                        return true;
+                length += n > 0 ? (size_t)n : 0;
+                text[length] = '\0';
+        }
+        return true;
+}
+
+int autostart(int timeout_ms, struct berth_error *error)
 {
         _cleanup_close_ int from = -1;
         char program[PATH_SIZE], text[512];
-        size_t length = 0;
         int messages[2], status = -1, r;
-        ssize_t n;
+        bool has_ended;
         pid_t pid;
 
         if (!find_program(program))
@@ -132,12 +166,14 @@ int autostart(struct berth_error *error)
         (void)close(messages[1]);
         if (r)
                 return fail(error, strerror(r));
-        while (length < sizeof(text) - 1 &&
-               ((n = read(from, text + length, sizeof(text) - 1 - length)) > 0 || (n < 0 && errno == EINTR)))
-                length += n > 0 ? (size_t)n : 0;
-        text[length] = '\0';
+        has_ended = read_messages(from, text, sizeof(text), now_ms() + timeout_ms);
+        /* Only the launcher: a daemon that comes up all the same serves whoever comes next. */
+        if (!has_ended)
+                (void)kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return 0; /* SIGCHLD is ignored: whether it serves is for the next call to see */
+        if (!has_ended)
+                return fail(error, "it has not come up in time, or another one is being started; see ps");
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : fail(error, first_line(text));
 }

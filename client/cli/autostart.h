@@ -14,5 +14,7 @@
  */
 bool autostart_is_due(const struct cli *cli, const struct berth_error *error);
 
+#define AUTOSTART_TIMEOUT_MS 15000
+
 /* 0: somebody serves. -1: error says why not, and what to do. */
-int autostart(struct berth_error *error);
+int autostart(int timeout_ms, struct berth_error *error);

@@ -114,6 +114,21 @@ static void join(char *text, size_t size, const char *word)
                 (void)snprintf(text + length, size - length, "%s%s", length ? ", " : "", word);
 }
 
+/* One of "main, tenant1"? */
+static bool has_word(const char *list, const char *word)
+{
+        size_t length = strlen(word);
+
+        for (const char *at = list; *at; at += strspn(at, ", ")) {
+                size_t n = strcspn(at, ",");
+
+                if (n == length && !strncmp(at, word, n))
+                        return true;
+                at += n;
+        }
+        return false;
+}
+
 /* What one sweep said alike of several is one line: "sweep 41: dropped 8 schemas in platform, tenant1". */
 static void add_verdict(struct story *story, struct told *all, int n, int i)
 {
@@ -130,7 +145,7 @@ static void add_verdict(struct story *story, struct told *all, int n, int i)
                         continue;
                 all[k].done = true;
                 n_alike += is_same(all[i].schema, all[k].schema, "database");
-                if (database && !strstr(where, database))
+                if (database && !has_word(where, database))
                         join(where, sizeof(where), database);
         }
         if (n_alike > 1)

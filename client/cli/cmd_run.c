@@ -90,7 +90,9 @@ int cmd_run(struct cli *cli)
         request.timeout_ms = cli->options.wait_ms;
         r = berth_lease_request(&request, &lease, &error);
         /* One that was about to go when we found it may be gone when we come. */
-        for (int i = 0; r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(&error); i++)
+        for (int i = 0;
+             r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(AUTOSTART_TIMEOUT_MS, &error);
+             i++)
                 r = berth_lease_request(&request, &lease, &error);
         r = r ? held_fail(cli, &error) : run_under(cli, lease);
         berth_lease_free(lease);

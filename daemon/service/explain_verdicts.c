@@ -59,6 +59,20 @@ void explain_add_verdict(struct explanation *e, const struct ledger_change *row)
         set_text(&last->detail, row->message);
 }
 
+/* By the sweep that runs now. */
+static bool is_overtaken(const struct explanation *e, const struct sweep_item *item, int64_t sweep)
+{
+        for (unsigned i = 0; i < e->n_schemas; i++) {
+                const struct explain_schema *schema = &e->schemas[i];
+                const struct explain_verdict *verdict = last_of(schema);
+
+                if (verdict && verdict->sweep > sweep && is_same(schema->schema, item->schema) &&
+                    is_same(schema->database, item->database))
+                        return true;
+        }
+        return false;
+}
+
 /* The ledger has no row where nothing was new, and none of a dry run. */
 static void add_last_sweep(struct explanation *e, const struct sweep_result *last)
 {
@@ -77,7 +91,8 @@ static void add_last_sweep(struct explanation *e, const struct sweep_result *las
                         .message = item->detail,
                 };
 
-                if (item->verdict == SWEEP_KEPT || item->verdict == SWEEP_WOULD_DROP)
+                if ((item->verdict == SWEEP_KEPT || item->verdict == SWEEP_WOULD_DROP) &&
+                    explain_concerns(e, item->schema) && !is_overtaken(e, item, last->id))
                         explain_add_verdict(e, &row);
         }
         if (!last || (!last->n_items && e->sweep && last->complete))

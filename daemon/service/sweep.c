@@ -67,6 +67,14 @@ static bool needs_retry(const struct sweep_result *result)
         return false;
 }
 
+/* A dry run moves nothing of what is due. */
+static void arm_again(struct sweeper *sweeper)
+{
+        uint64_t now = boottime(sweeper), left = sweeper->due > now ? sweeper->due - now : 0;
+
+        arm(sweeper, sweeper->soon && left > SOON_USEC ? SOON_USEC : left);
+}
+
 static void arm_next(struct sweeper *sweeper)
 {
         uint64_t interval = sweeper->tools.settings->sweep_interval;
@@ -83,6 +91,11 @@ static void arm_next(struct sweeper *sweeper)
                 arm(sweeper, sweeper->retry_delay);
         else
                 arm(sweeper, interval);
+}
+
+static bool is_overdue(const struct sweeper *sweeper)
+{
+        return databases_count(sweeper->databases) && sweeper->due <= boottime(sweeper);
 }
 
 /* Why nobody may be taken for dead yet, or NULL. The caller frees. */
@@ -141,7 +154,13 @@ static void finish(struct sweeper *sweeper)
         settling_watch(sweeper->settling, false);
         sweep_result_free(sweeper->last);
         sweeper->last = result;
-        arm_next(sweeper);
+        if (result->dry_run)
+                arm_again(sweeper);
+        else
+                arm_next(sweeper);
+        /* Before whoever waits: those who ask for one dry run after the other would put it off for ever. */
+        if (result->dry_run && is_overdue(sweeper))
+                (void)sweeper_start(sweeper, &(struct sweep_request){.caller = 0});
         sweeper->events->finished(sweeper->owner, caller, result);
 }
 
@@ -349,7 +368,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
         if (request->database && !databases_find(sweeper->databases, request->database))
                 return SWEEP_E_NO_SUCH_DATABASE;
         tools->env->ops->timer_disarm(sweeper->timer);
-        if (!request->dry_run)
+        if (!request->dry_run && !request->database)
                 sweeper->soon = false;
         sweeper->result = sweep_result_new(sweeper->next_id++, request->dry_run, env_realtime(tools->env));
         sweeper->caller = request->caller;

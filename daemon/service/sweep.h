@@ -27,6 +27,7 @@ struct sweep_item {
         enum drop_reason reason; /* only kept */
         char sqlstate[6];        /* only failed */
         char *detail;            /* or NULL: dependents, lock holders, the server's message */
+        bool on_record;          /* this verdict is in the ledger, from this sweep or an earlier one */
 };
 
 /* Lives as long as the sweep service, the last one is kept for status. */

@@ -72,17 +72,18 @@ static char *kept_detail(struct sweeper *sweeper, const struct sweep_item *item,
         return NULL;
 }
 
-/* An unchanged reason to keep is on record already. */
-static bool is_news(const struct sweeper *sweeper, const struct sweep_item *item)
+/* An unchanged reason to keep is, unless only a dry run has found it so far. */
+static bool is_on_record(const struct sweeper *sweeper, const struct sweep_item *item)
 {
         for (unsigned i = 0; sweeper->last && i < sweeper->last->n_items; i++) {
                 const struct sweep_item *before = &sweeper->last->items[i];
 
                 if (!strcmp(before->schema, item->schema) && !strcmp(before->database, item->database) &&
                     !strcmp(before->oid, item->oid))
-                        return before->verdict != item->verdict || before->reason != item->reason;
+                        return before->on_record && before->verdict == item->verdict &&
+                               before->reason == item->reason;
         }
-        return true;
+        return false;
 }
 
 static void record(struct sweeper *sweeper, const struct sweep_item *item)
@@ -112,8 +113,11 @@ void sweep_conclude(struct sweeper *sweeper, struct sweep_item *item, enum sweep
         item->reason = reason;
         free(item->detail);
         item->detail = detail;
-        if (!sweeper->result->dry_run && (verdict != SWEEP_KEPT || is_news(sweeper, item)))
+        item->on_record = verdict == SWEEP_KEPT && is_on_record(sweeper, item);
+        if (!sweeper->result->dry_run && !item->on_record) {
                 record(sweeper, item);
+                item->on_record = true;
+        }
         if (verdict == SWEEP_DROPPED)
                 log_info("schema dropped: database=%s schema=%s sweep=%lld", item->database, item->schema,
                          (long long)sweeper->result->id);

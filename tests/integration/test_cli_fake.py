@@ -924,6 +924,16 @@ def test_an_explanation_is_a_dozen_lines_of_80_columns(path, fake):
     assert json.loads(berth(path, "explain", NAMESPACE, "--json").stdout) == EXPLAINED
 
 
+def test_of_databases_whose_names_begin_alike_each_is_named(path, fake):
+    dropped = {"sweep": 7, "verdict": "dropped", "timeUSec": 1700000300000000, "lastUSec": 1700000300000000}
+    fake.answers["Explain"] = answer_with({
+        "name": NAMESPACE, "standing": "dropped", "answer": "it was dropped",
+        "schemas": [{"database": name, "schema": f"test_{NAMESPACE}_gw0", "verdicts": [dropped]}
+                    for name in ("tenant10", "tenant1", "tenant10")]})
+    line = berth(path, "explain", NAMESPACE, TZ="UTC").stdout.splitlines()[1]
+    assert line.endswith("sweep 7: dropped 2 schemas in tenant10, tenant1")
+
+
 def test_of_what_nothing_is_known_the_exit_code_tells(path, fake):
     fake.answers["Explain"] = answer_with({"name": "x", "standing": "nothing", "answer": "nothing is known of x"})
     done = berth(path, "explain", "x")
