@@ -25,7 +25,8 @@
 #define BERTH_SECRET_BYTES 16
 #define BERTH_SECRET_SIZE  33
 
-#define BERTH_LABEL_MAX 200 /* bytes of a label */
+#define BERTH_LABEL_MAX   200 /* bytes of a label */
+#define BERTH_REQUEST_MAX 64  /* bytes of a caller's name for its request */
 
 #define BERTH_ERROR_BUSY                 "io.berth.lease.Busy"
 #define BERTH_ERROR_LIMIT_REACHED        "io.berth.lease.LimitReached"

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 struct berth_lease {
         struct hold hold; /* first: ops are given it */
@@ -20,7 +19,7 @@ struct berth_lease {
         char label[BERTH_LABEL_MAX + 1];
         char role[16];
         char worker[17];
-        char request[33]; /* asked again with this after a lost reply, the daemon gives the same lease */
+        char request[REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same lease */
 };
 
 static struct cJSON *ask_attach(const struct berth_lease *lease)
@@ -71,17 +70,6 @@ static bool lease_take(struct hold *hold, const struct cJSON *parameters)
 
 static const struct hold_ops lease_ops = {.ask = lease_ask, .take = lease_take};
 
-static int make_request_id(struct berth_lease *lease, struct berth_error *error)
-{
-        unsigned char bytes[16];
-
-        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-                return error_bad_argument(error, "the kernel gives no random bytes");
-        for (size_t i = 0; i < sizeof(bytes); i++)
-                (void)snprintf(lease->request + 2 * i, 3, "%02x", bytes[i]);
-        return 0;
-}
-
 static int start(struct berth_lease *lease, const char *socket, bool no_wait, int64_t timeout_ms,
                  struct berth_lease **ret_lease, struct berth_error *error)
 {
@@ -108,7 +96,7 @@ int berth_lease_request(const struct berth_lease_request *request, struct berth_
         request_set(lease->forced, sizeof(lease->forced), given.namespace_);
         request_set_text(lease->label, sizeof(lease->label), given.label);
         request_set(lease->role, sizeof(lease->role), given.role);
-        if (make_request_id(lease, error)) {
+        if (request_make_id(lease->request, error)) {
                 free(lease);
                 return -1;
         }

@@ -2,8 +2,11 @@
 
 #include "client/lib/request.h"
 
+#include "client/lib/error.h"
+
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 void request_copy(void *to, size_t to_size, const void *from, size_t from_size)
 {
@@ -58,6 +61,17 @@ void request_set_text(char *to, size_t size, const char *text)
                 at += length ? length : 1;
         }
         to[used] = '\0';
+}
+
+int request_make_id(char id[REQUEST_ID_SIZE], struct berth_error *error)
+{
+        unsigned char bytes[16];
+
+        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+                return error_bad_argument(error, "the kernel gives no random bytes");
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+        return 0;
 }
 
 const char *request_given(const char *text)

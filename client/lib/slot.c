@@ -18,6 +18,7 @@ struct berth_slot {
         char database[256];
         char system_identifier[32];
         int number;
+        char request[REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same slot */
         int64_t grant; /* -1 until granted; with it the same slot is claimed again from a restarted daemon */
 };
 
@@ -32,6 +33,7 @@ static struct cJSON *slot_ask(struct hold *hold, const char **ret_method)
         (void)json_add_string(parameters, "worker", request_given(slot->worker));
         (void)json_add_string(parameters, "database", request_given(slot->database));
         (void)json_add_string(parameters, "systemIdentifier", request_given(slot->system_identifier));
+        (void)json_add_string(parameters, "request", slot->request);
         if (slot->grant >= 0)
                 (void)json_add_integer(parameters, "reclaim", slot->grant);
         else
@@ -87,7 +89,8 @@ int berth_slot_request(const struct berth_slot_request *request, struct berth_sl
         request_set(slot->worker, sizeof(slot->worker), given.worker);
         request_set(slot->database, sizeof(slot->database), given.database);
         request_set(slot->system_identifier, sizeof(slot->system_identifier), given.system_identifier);
-        if (hold_start(&slot->hold, &slot_ops, given.socket, given.no_wait, given.timeout_ms, error)) {
+        if (request_make_id(slot->request, error) ||
+            hold_start(&slot->hold, &slot_ops, given.socket, given.no_wait, given.timeout_ms, error)) {
                 free(slot);
                 return -1;
         }

@@ -9,7 +9,8 @@
  * A change is copied by ledger_submit. Its done callback comes on the loop's thread, never from inside the call:
  * 0 - durable (WAL, synchronous=FULL); LEDGER_E_UNAVAILABLE - not written and never will be; nothing of it is on disk.
  * Without a callback the change must be written sooner or later: it is kept and tried again (a release needs no disk
- * space now). Whoever needs "durable before the reply" passes a callback, and answers in it.
+ * space now). Whoever needs "durable before the reply" passes a callback, and answers in it. What is held of slots
+ * (LEDGER_SLOT_GRANTED, _FREED) is known to the next daemon of this boot from ledger_submit on, also after a kill -9.
  */
 
 #include "core/roles.h"
@@ -33,7 +34,7 @@ enum ledger_change_kind {
         LEDGER_LEASE_KEPT,     /* namespace, until_usec (real time; 0: no longer) */
         LEDGER_MEMBER_JOINED,  /* lease, member, role, worker, uid, process */
         LEDGER_MEMBER_LEFT,    /* lease, member */
-        LEDGER_SLOT_GRANTED,   /* grant, lease, namespace, worker, cluster, slot, process */
+        LEDGER_SLOT_GRANTED,   /* grant, lease, namespace, worker, cluster, slot, process; request, until a reboot */
         LEDGER_SLOT_FREED,     /* grant, detail = why */
         LEDGER_CLAIMED,        /* database, schema, oid, namespace, sweep */
         LEDGER_UNCLAIMED,      /* database, schema, oid */

@@ -2,11 +2,11 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
+#include "util/alloc.h"
+#include "util/cleanup.h"
 
 #include <stddef.h>
 #include <string.h>
-
-#define REQUEST_MAX 64 /* bytes of a caller's name for its request */
 
 /* ---- what went wrong ---- */
 
@@ -30,14 +30,14 @@ static struct outcome *fail_lease(struct call *call, const char *error, const ch
         return call_fail(call, error, parameters);
 }
 
-static struct outcome *fail_ledger(struct call *call)
+static struct outcome *fail_ledger(struct call *call, const char *error, const char *outcome)
 {
+        _cleanup_free_ char *message = alloc_printf(
+                "the ledger cannot be written; %s; see the daemon's log, and try again", outcome);
         struct cJSON *parameters = json_object();
 
-        json_add_string(
-                parameters, "message",
-                "the ledger cannot be written; nothing was granted; see the daemon's log, and try again");
-        return call_fail(call, BERTH_ERROR_LEDGER_UNAVAILABLE, parameters);
+        json_add_string(parameters, "message", message);
+        return call_fail(call, error, parameters);
 }
 
 static struct outcome *fail_busy(struct call *call, struct services *services)
@@ -78,7 +78,7 @@ static struct outcome *fail(struct call *call, struct services *services, int er
         case LEASES_E_NOT_PERMITTED:
                 return call_fail(call, VARLINK_ERROR_PERMISSION_DENIED, NULL);
         default:
-                return fail_ledger(call);
+                return fail_ledger(call, BERTH_ERROR_LEDGER_UNAVAILABLE, "nothing was granted");
         }
 }
 
@@ -137,7 +137,7 @@ struct outcome *method_acquire(struct call *call, struct services *services)
                 return call_fail_parameter(call, "timeoutUSec");
         if (in.label && strlen(in.label) > BERTH_LABEL_MAX)
                 return call_fail_parameter(call, "label");
-        if (in.request && (!in.request[0] || strlen(in.request) > REQUEST_MAX))
+        if (in.request && (!in.request[0] || strlen(in.request) > BERTH_REQUEST_MAX))
                 return call_fail_parameter(call, "request");
         request.namespace = in.namespace;
         request.label = in.label;
@@ -197,10 +197,21 @@ struct outcome *method_attach(struct call *call, struct services *services)
         request.secret = in.secret;
         request.worker = in.worker;
         r = leases_attach(services->leases, &request, &lease);
+        if (r == LEASES_LATER)
+                return call_later(call);
         return r == 0 ? grant(call, services, lease, NULL) : fail(call, services, r, in.namespace, message);
 }
 
 /* ---- Release ---- */
+
+static struct outcome *reply_kept(struct call *call, uint64_t until_usec)
+{
+        struct cJSON *parameters = json_object();
+
+        if (until_usec)
+                json_add_integer(parameters, "keptUntilUSec", (int64_t)until_usec);
+        return call_reply(call, parameters);
+}
 
 struct outcome *method_release(struct call *call, struct services *services)
 {
@@ -221,7 +232,6 @@ struct outcome *method_release(struct call *call, struct services *services)
 #undef FIELD
         struct lease_release release = {.connection = call_connection(call)};
         uint64_t kept_until_usec = 0;
-        struct cJSON *parameters;
         const char *missing;
         int r;
 
@@ -240,12 +250,9 @@ struct outcome *method_release(struct call *call, struct services *services)
         release.keep = in.keep;
         release.keep_usec = (uint64_t)in.keep_usec;
         r = leases_release(services->leases, &release, &kept_until_usec);
-        if (r)
-                return fail(call, services, r, in.namespace, NULL);
-        parameters = json_object();
-        if (kept_until_usec)
-                json_add_integer(parameters, "keptUntilUSec", (int64_t)kept_until_usec);
-        return call_reply(call, parameters);
+        if (r == LEASES_LATER)
+                return call_later(call);
+        return r ? fail(call, services, r, in.namespace, NULL) : reply_kept(call, kept_until_usec);
 }
 
 /* ---- what the service tells ---- */
@@ -271,11 +278,28 @@ static void on_queued(void *owner, uint64_t connection, unsigned position)
 static void on_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
 {
         struct services *services = owner;
-        struct call *call = call_find(services->server, connection, method_acquire);
+        struct call *call =
+                call_find(services->server, connection, secret ? method_acquire : method_attach);
 
         if (call)
                 grant(call, services, lease, secret);
-        method_list_leases_tell(services, "add", lease);
+        if (secret)
+                method_list_leases_tell(services, "add", lease);
+}
+
+static void on_kept(void *owner, uint64_t connection, uint64_t until_usec, int error)
+{
+        struct services *services = owner;
+        struct call *call = call_find(services->server, connection, method_release);
+
+        if (!call)
+                call = call_find(services->server, connection, method_keep);
+        if (!call)
+                return;
+        if (error)
+                fail_ledger(call, BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE, "nothing was kept");
+        else
+                reply_kept(call, until_usec);
 }
 
 static void on_failed(void *owner, uint64_t connection, int error)
@@ -283,6 +307,8 @@ static void on_failed(void *owner, uint64_t connection, int error)
         struct services *services = owner;
         struct call *call = call_find(services->server, connection, method_acquire);
 
+        if (!call)
+                call = call_find(services->server, connection, method_attach);
         if (call)
                 fail(call, services, error, NULL, NULL);
 }
@@ -318,6 +344,7 @@ const struct lease_events services_lease_events = {
         .granted = on_granted,
         .failed = on_failed,
         .let_go = on_let_go,
+        .kept = on_kept,
         .ended = on_ended,
         .changed = on_changed,
 };

@@ -56,20 +56,13 @@ struct outcome *method_keep(struct call *call, struct services *services)
                 {NULL},
         };
 #undef FIELD
-        uint64_t kept_until_usec = 0;
-        struct cJSON *parameters;
         int r;
 
         if (!call_read(call, fields, &in))
                 return call_fail_parameter(call, NULL);
         if (in.keep_usec < 0)
                 return call_fail_parameter(call, "keepUSec");
-        r = leases_keep(services->leases, in.namespace, call_peer(call)->uid, call_is_operator(call),
-                        (uint64_t)in.keep_usec, &kept_until_usec);
-        if (r)
-                return fail(call, r, in.namespace);
-        parameters = json_object();
-        if (kept_until_usec)
-                json_add_integer(parameters, "keptUntilUSec", (int64_t)kept_until_usec);
-        return call_reply(call, parameters);
+        r = leases_keep(services->leases, call_connection(call), in.namespace, call_peer(call)->uid,
+                        call_is_operator(call), (uint64_t)in.keep_usec);
+        return r == LEASES_LATER ? call_later(call) : fail(call, r, in.namespace);
 }

@@ -91,7 +91,7 @@ static struct outcome *grant(struct call *call, const struct slot_use *use)
 }
 
 struct slot_parameters {
-        const char *namespace, *secret, *worker, *database, *system_identifier;
+        const char *namespace, *secret, *worker, *database, *system_identifier, *request;
         bool no_wait;
         int64_t timeout_usec, reclaim;
 };
@@ -106,6 +106,7 @@ static const struct json_field slot_fields[] = {
         {"noWait", JSON_BOOL, FIELD(no_wait), false, 0},
         {"timeoutUSec", JSON_INTEGER, FIELD(timeout_usec), false, 0},
         {"reclaim", JSON_INTEGER, FIELD(reclaim), false, 0},
+        {"request", JSON_STRING, FIELD(request), false, 0},
         {NULL},
 };
 #undef FIELD
@@ -131,6 +132,8 @@ static struct outcome *check(struct call *call, const struct slot_parameters *in
                 return call_fail_parameter(call, "timeoutUSec");
         if (in->reclaim < 0)
                 return call_fail_parameter(call, "reclaim");
+        if (in->request && (!in->request[0] || strlen(in->request) > BERTH_REQUEST_MAX))
+                return call_fail_parameter(call, "request");
         if (in->system_identifier && !is_system_identifier(in->system_identifier))
                 return call_fail_parameter(call, "systemIdentifier");
         if (!in->worker || names_check_worker(in->worker, message))
@@ -156,6 +159,7 @@ static struct outcome *ask(struct call *call, struct services *services, const s
                 .no_wait = in->no_wait,
                 .timeout_usec = (uint64_t)in->timeout_usec,
                 .reclaim = in->reclaim,
+                .request = in->request,
         };
         struct asked asked = {.namespace = lease->namespace, .reclaim = in->reclaim};
         const struct slot_use *use;

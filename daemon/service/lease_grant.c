@@ -104,6 +104,7 @@ static void on_granted(void *owner, uint64_t ticket, int error)
                 return;
         }
         record->lease.state = LEASE_LIVE;
+        record->lease.members[0].is_on_disk = true;
         log_info("lease granted: namespace=%s pid=%d uid=%u lease=%lld", record->lease.namespace,
                  (int)record->acquirer_process.pid, record->lease.uid, (long long)record->lease.id);
         for (unsigned i = 1; i < record->lease.n_members; i++)
@@ -198,6 +199,7 @@ static void finish_rekey(struct lease_record *record, const struct lease_rekey *
         if (!member)
                 return;
         member->expects_grant = false;
+        member->is_on_disk = true; /* written before the secret was */
         leases->events->granted(leases->owner, member->connection, &record->lease, rekey->secret.text);
 }
 
@@ -239,16 +241,22 @@ static void submit_rekey(struct lease_record *record, uint64_t connection)
 
 int lease_grant_again(struct lease_record *record, const struct lease_request *request)
 {
+        struct lease_member *member;
+
         if (record->lease.state == LEASE_WAITING) {
                 lease_queue_take_over(record, request);
                 return 0;
         }
         if (request->role == ROLE_CONTROLLER && lease_controller_is_taken(record, &request->peer))
                 return LEASES_E_ALREADY_ATTACHED;
-        lease_member_join(record, request)->expects_grant = true;
+        member = lease_member_join(record, request);
+        member->expects_grant = true;
         /* While the grant is under way nobody has the secret yet: both are told the same one, when it is
-         * done. */
-        if (record->lease.state != LEASE_GRANTING)
-                submit_rekey(record, request->connection);
+         * done. A change without a callback is tried until it is written: not before its lease is. */
+        if (record->lease.state == LEASE_GRANTING)
+                return 0;
+        if (!member->is_on_disk)
+                lease_member_write(record, member);
+        submit_rekey(record, request->connection);
         return 0;
 }

@@ -122,7 +122,7 @@ static struct lease_member *find_returning(struct lease_record *record, const st
         return NULL;
 }
 
-void lease_member_write(struct lease_record *record, const struct lease_member *member)
+static void submit_joined(struct lease_record *record, const struct lease_member *member, ledger_done_fn *done)
 {
         struct ledger *ledger = record->leases->ledger;
 
@@ -139,7 +139,63 @@ void lease_member_write(struct lease_record *record, const struct lease_member *
                                     .process = member->peer.process,
                                     .exit_status = -1,
                             },
-                            NULL, NULL, 0);
+                            done, done ? record->leases : NULL, (uint64_t)member->id);
+}
+
+void lease_member_write(struct lease_record *record, const struct lease_member *member)
+{
+        submit_joined(record, member, NULL);
+}
+
+/* Mostly of a young lease. NULL: that has ended meanwhile, or the member has left. */
+static struct lease_record *find_by_member(struct leases *leases, int64_t id, struct lease_member **ret)
+{
+        struct lease_record *record;
+
+        TAILQ_FOREACH_REVERSE (record, &leases->all, lease_records, link) {
+                for (unsigned i = 0; i < record->lease.n_members; i++) {
+                        *ret = &record->lease.members[i];
+                        if ((*ret)->id == id)
+                                return record;
+                }
+        }
+        return NULL;
+}
+
+/* As if it had not asked. Its process carries the lease on until it ends: that harms nobody. */
+static void turn_away(struct lease_record *record, struct lease_member *member)
+{
+        uint64_t connection = member->connection;
+
+        lease_carrier_drop(record->leases, connection);
+        lease_member_close(record, member);
+        lease_tell_failed(record->leases, connection, LEASES_E_LEDGER);
+        lease_settle(record);
+}
+
+static void on_joined(void *owner, uint64_t ticket, int error)
+{
+        struct leases *leases = owner;
+        struct lease_member *member;
+        struct lease_record *record = find_by_member(leases, (int64_t)ticket, &member);
+
+        if (!record)
+                return;
+        member->is_on_disk |= !error;
+        if (!member->connection || !member->expects_grant)
+                return;
+        if (error) {
+                turn_away(record, member);
+                return;
+        }
+        member->expects_grant = false;
+        leases->events->granted(leases->owner, member->connection, &record->lease, NULL);
+}
+
+void lease_member_await(struct lease_record *record, struct lease_member *member)
+{
+        member->expects_grant = true;
+        submit_joined(record, member, on_joined);
 }
 
 static struct lease_member *enroll(struct lease_record *record, const struct lease_request *request)
@@ -151,9 +207,6 @@ static struct lease_member *enroll(struct lease_record *record, const struct lea
         member->peer = request->peer;
         member->since_usec = env_realtime(record->leases->env);
         (void)snprintf(member->worker, sizeof(member->worker), "%s", request->worker ? request->worker : "");
-        /* A change without a callback is tried until it is written: not before its lease is. */
-        if (record->lease.state != LEASE_GRANTING)
-                lease_member_write(record, member);
         return member;
 }
 

@@ -72,6 +72,17 @@ struct lease_rekey {
         TAILQ_ENTRY(lease_rekey) link; /* leases::rekeys */
 };
 
+/* A promise to keep what a lease leaves, on its way into the ledger. */
+struct lease_keep {
+        uint64_t ticket;
+        uint64_t connection; /* may have closed meanwhile */
+        char namespace[NAMES_NAMESPACE_MAX + 1];
+        int64_t lease;          /* 0: it had ended */
+        uint64_t until, before; /* before: what was promised until now */
+        bool with_release;
+        TAILQ_ENTRY(lease_keep) link; /* leases::keeps */
+};
+
 /* A namespace whose last lease has ended, and whose schemas may still be there. */
 struct lease_ended {
         char namespace[NAMES_NAMESPACE_MAX + 1];
@@ -120,7 +131,7 @@ struct leases {
         unsigned max_leases;
         uint64_t start_grace, keep_for;
 
-        TAILQ_HEAD(, lease_record) all; /* waiting or not ended; oldest first */
+        TAILQ_HEAD(lease_records, lease_record) all; /* waiting or not ended; oldest first */
         TAILQ_HEAD(lease_queue, lease_record) queue;
         unsigned n_live, n_waiting;
         struct lease_record *by_name; /* not ended, and forced ones that wait */
@@ -129,7 +140,8 @@ struct leases {
         struct lease_ended *ended;
         struct lease_claim *claims;
         TAILQ_HEAD(, lease_rekey) rekeys;
-        uint64_t last_rekey;
+        TAILQ_HEAD(, lease_keep) keeps;
+        uint64_t last_rekey, last_keep;
         struct ledger_numbers next;
 
         TAILQ_HEAD(, lease_event) outbox;
@@ -184,6 +196,8 @@ bool lease_controller_is_taken(const struct lease_record *record, const struct p
 struct lease_member *lease_member_join(struct lease_record *record, const struct lease_request *request);
 struct lease_member *lease_member_add(struct lease_record *record);
 void lease_member_write(struct lease_record *record, const struct lease_member *member); /* into the ledger */
+/* Likewise, and its attach is answered when it is there. */
+void lease_member_await(struct lease_record *record, struct lease_member *member);
 struct lease_member *lease_member_of(struct lease_record *record, uint64_t connection);
 void lease_member_watch(struct lease_record *record, struct lease_member *member);
 void lease_member_close(struct lease_record *record, struct lease_member *member);

@@ -53,6 +53,7 @@ static void load_member(struct leases *leases, const struct ledger_change *row)
         member->role = row->role;
         member->peer = (struct peer){row->uid, row->process};
         member->since_usec = row->time_usec;
+        member->is_on_disk = true;
         (void)snprintf(member->worker, sizeof(member->worker), "%s", row->worker ? row->worker : "");
 }
 

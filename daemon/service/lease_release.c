@@ -6,6 +6,9 @@
 
 #include "util/log.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static uint64_t keep_until(struct leases *leases, uint64_t keep_usec)
 {
         uint64_t now = env_realtime(leases->env), span = keep_usec ? keep_usec : leases->keep_for;
@@ -13,18 +16,78 @@ static uint64_t keep_until(struct leases *leases, uint64_t keep_usec)
         return span > INT64_MAX - now ? INT64_MAX : now + span;
 }
 
-static void write_kept(struct leases *leases, const char *namespace, int64_t lease, uint64_t until)
+static void submit_kept(struct leases *leases, const struct lease_keep *keep, ledger_done_fn *done)
 {
         leases->ledger->ops->submit(leases->ledger,
                                     &(struct ledger_change){
                                             .kind = LEDGER_LEASE_KEPT,
                                             .time_usec = env_realtime(leases->env),
-                                            .lease = lease,
-                                            .namespace = namespace,
+                                            .lease = keep->lease,
+                                            .namespace = keep->namespace,
                                             .exit_status = -1,
-                                            .until_usec = until,
+                                            .until_usec = keep->until,
                                     },
-                                    NULL, NULL, 0);
+                                    done, done ? leases : NULL, keep->ticket);
+}
+
+/* Where the promise stands in memory: with the lease, or with what is remembered of it. NULL: nowhere. */
+static uint64_t *find_promise(struct leases *leases, const char *namespace)
+{
+        struct lease_record *record = lease_by_name(leases, namespace);
+        struct lease_ended *ended = lease_ended_find(leases, namespace);
+
+        if (record && lease_is_granted(record))
+                return &record->kept_until;
+        return ended ? &ended->kept_until : NULL;
+}
+
+static struct lease_keep *find_keep(struct leases *leases, uint64_t ticket)
+{
+        struct lease_keep *keep;
+
+        TAILQ_FOREACH (keep, &leases->keeps, link)
+                if (keep->ticket == ticket)
+                        return keep;
+        return NULL;
+}
+
+static void on_kept(void *owner, uint64_t ticket, int error)
+{
+        struct leases *leases = owner;
+        struct lease_keep *keep = find_keep(leases, ticket);
+        uint64_t *promise = find_promise(leases, keep->namespace);
+
+        TAILQ_REMOVE(&leases->keeps, keep, link);
+        /* The lease is released whatever the disk says, and so its schemas stay: written when there is space. */
+        if (error && keep->with_release)
+                submit_kept(leases, keep, NULL);
+        else if (error && promise && *promise == keep->until)
+                *promise = keep->before;
+        leases->events->kept(leases->owner, keep->connection, keep->until,
+                             error && !keep->with_release ? LEASES_E_LEDGER : 0);
+        free(keep);
+}
+
+/* From now on, and promised when it is durable. */
+static void promise(struct leases *leases, uint64_t connection, const char *namespace, uint64_t until,
+                    bool with_release)
+{
+        const struct lease_record *record = lease_by_name(leases, namespace);
+        uint64_t *kept_until = find_promise(leases, namespace);
+        struct lease_keep *keep = NEW(struct lease_keep);
+
+        *keep = (struct lease_keep){
+                .ticket = ++leases->last_keep,
+                .connection = connection,
+                .lease = record && lease_is_granted(record) ? record->lease.id : 0,
+                .until = until,
+                .before = *kept_until,
+                .with_release = with_release,
+        };
+        (void)snprintf(keep->namespace, sizeof(keep->namespace), "%s", namespace);
+        *kept_until = until;
+        TAILQ_INSERT_TAIL(&leases->keeps, keep, link);
+        submit_kept(leases, keep, on_kept);
 }
 
 /* Nothing left to release, but the caller had it: not an error. */
@@ -87,21 +150,22 @@ int leases_release(struct leases *leases, const struct lease_release *release, u
         if (!record) {
                 ended = release->namespace ? lease_ended_find(leases, release->namespace) : NULL;
                 *ret_kept_until_usec = ended ? ended->kept_until : 0;
-                return 0;
+                if (!release->keep || !*ret_kept_until_usec)
+                        return 0;
+                promise(leases, release->connection, release->namespace, ended->kept_until, true);
+                return LEASES_LATER;
         }
         if (release->exit_status >= 0)
                 record->exit_status = release->exit_status;
-        if (release->keep) {
-                record->kept_until = keep_until(leases, release->keep_usec);
-                /* Now, not only at the end: we may be killed while the last members close. */
-                write_kept(leases, record->lease.namespace, record->lease.id, record->kept_until);
-        }
+        if (release->keep)
+                promise(leases, release->connection, record->lease.namespace,
+                        keep_until(leases, release->keep_usec), true);
         *ret_kept_until_usec = record->kept_until;
         record->lease.state = LEASE_RELEASING;
         let_holder_go(record, release->connection);
         lease_tell_changed(record);
         lease_settle(record);
-        return 0;
+        return release->keep ? LEASES_LATER : 0;
 }
 
 int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bool permitted,
@@ -118,12 +182,11 @@ int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bo
         return 0;
 }
 
-int leases_keep(struct leases *leases, const char *namespace, unsigned uid, bool permitted,
-                uint64_t keep_usec, uint64_t *ret_kept_until_usec)
+int leases_keep(struct leases *leases, uint64_t connection, const char *namespace, unsigned uid,
+                bool permitted, uint64_t keep_usec)
 {
         struct lease_record *record = lease_by_name(leases, namespace);
-        struct lease_ended *ended = lease_ended_find(leases, namespace);
-        uint64_t until = keep_until(leases, keep_usec);
+        const struct lease_ended *ended = lease_ended_find(leases, namespace);
 
         if (record && !lease_is_granted(record))
                 record = NULL;
@@ -131,11 +194,6 @@ int leases_keep(struct leases *leases, const char *namespace, unsigned uid, bool
                 return LEASES_E_NO_SUCH_LEASE;
         if (!permitted && uid != (record ? record->lease.uid : ended->uid))
                 return LEASES_E_NOT_PERMITTED;
-        if (record)
-                record->kept_until = until;
-        else
-                ended->kept_until = until;
-        write_kept(leases, namespace, record ? record->lease.id : 0, until);
-        *ret_kept_until_usec = until;
-        return 0;
+        promise(leases, connection, namespace, keep_until(leases, keep_usec), false);
+        return LEASES_LATER;
 }

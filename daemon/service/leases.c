@@ -23,6 +23,7 @@ struct leases *leases_new(struct env *env, struct ledger *ledger, const struct s
         TAILQ_INIT(&leases->all);
         TAILQ_INIT(&leases->queue);
         TAILQ_INIT(&leases->rekeys);
+        TAILQ_INIT(&leases->keeps);
         TAILQ_INIT(&leases->outbox);
         leases->outbox_timer = env->ops->timer_new(env, lease_outbox_on_timer, leases);
         leases->deadline_timer = env->ops->timer_new(env, lease_queue_on_deadline, leases);
@@ -35,6 +36,7 @@ struct leases *leases_free(struct leases *leases)
         struct lease_record *record;
         struct lease_carrier *carrier, *next;
         struct lease_rekey *rekey;
+        struct lease_keep *keep;
 
         if (!leases)
                 return NULL;
@@ -51,6 +53,10 @@ struct leases *leases_free(struct leases *leases)
                 TAILQ_REMOVE(&leases->rekeys, rekey, link);
                 explicit_bzero(rekey, sizeof(*rekey));
                 free(rekey);
+        }
+        while ((keep = TAILQ_FIRST(&leases->keeps))) {
+                TAILQ_REMOVE(&leases->keeps, keep, link);
+                free(keep);
         }
         lease_memory_clear(leases);
         leases->env->ops->timer_free(leases->outbox_timer);
@@ -158,6 +164,7 @@ int leases_acquire(struct leases *leases, const struct lease_request *request, c
 int leases_attach(struct leases *leases, const struct lease_request *request, const struct lease **ret)
 {
         struct lease_record *record;
+        struct lease_member *member;
 
         if (carries(leases, request->connection))
                 return LEASES_E_ALREADY_CARRIES;
@@ -166,9 +173,12 @@ int leases_attach(struct leases *leases, const struct lease_request *request, co
                 return LEASES_E_NO_SUCH_LEASE;
         if (request->role == ROLE_CONTROLLER && lease_controller_is_taken(record, &request->peer))
                 return LEASES_E_ALREADY_ATTACHED;
-        (void)lease_member_join(record, request);
+        member = lease_member_join(record, request);
         *ret = &record->lease;
-        return 0;
+        if (member->is_on_disk)
+                return 0;
+        lease_member_await(record, member);
+        return LEASES_LATER;
 }
 
 /* ---- connections ---- */

@@ -40,6 +40,7 @@ enum lease_state {
 
 /* Outcomes of a call, and of what a waiting call comes to. */
 enum {
+        LEASES_LATER = -1, /* an event is the answer */
         LEASES_E_BAD_NAME = 1,
         LEASES_E_IN_USE,           /* forced name is live */
         LEASES_E_BUSY,             /* no_wait, or the time-out passed */
@@ -63,7 +64,8 @@ struct lease_member {
         /* For lease_members.c only. */
         struct process_watch *watch; /* NULL: gone, or without identity */
         uint64_t closed_usec;        /* boottime of its close, or of our start */
-        bool expects_grant;          /* its acquire has not been answered yet */
+        bool expects_grant;          /* its acquire or attach has not been answered yet */
+        bool is_on_disk;             /* the ledger has confirmed it */
 };
 
 struct lease {
@@ -103,6 +105,8 @@ struct lease_events {
         void (*let_go)(void *owner, uint64_t connection, enum lease_state state, const char *reason);
         /* Once per lease, whatever ended it. Slots of it go; a sweep may look. */
         void (*ended)(void *owner, const struct lease *lease);
+        /* What Keep, or Release with keep, came to: 0 or LEASES_E_LEDGER. */
+        void (*kept)(void *owner, uint64_t connection, uint64_t until_usec, int error);
         /* A member's process or connection has gone, or a member came: for status and subscriptions. */
         void (*changed)(void *owner, const struct lease *lease);
 };
@@ -127,7 +131,10 @@ void leases_adopt(struct leases *leases, int64_t member, uint64_t connection);
 
 /* 0: under way, an event will tell. >0: LEASES_E_*; message (NAMES_MESSAGE_SIZE) is set for BAD_NAME. */
 int leases_acquire(struct leases *leases, const struct lease_request *request, char *message);
-/* 0: attached at once, *ret is the lease. The reply need not wait for the ledger: the lease is in it already. */
+/*
+ * 0: attached, *ret is the lease. LEASES_LATER: granted() or failed() tell, when the ledger has the member: one that
+ * a crash made us forget would not keep the lease alive.
+ */
 int leases_attach(struct leases *leases, const struct lease_request *request, const struct lease **ret);
 
 struct lease_release {
@@ -138,13 +145,16 @@ struct lease_release {
         bool keep;
         uint64_t keep_usec; /* 0: keep_for */
 };
-/* No further attach from now on; ends as soon as no other member is connected. Again: harmless. */
+/*
+ * No further attach from now on; ends as soon as no other member is connected. Again: harmless. LEASES_LATER (with
+ * keep): it is released, and kept() tells when that its schemas stay is on the disk.
+ */
 int leases_release(struct leases *leases, const struct lease_release *release, uint64_t *ret_kept_until_usec);
 /* Ends it now. permitted: the caller may end other users' leases. */
 int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bool permitted, const char *reason);
-/* Live or ended: its schemas stay until (real time) after its end. */
-int leases_keep(struct leases *leases, const char *namespace, unsigned uid, bool permitted, uint64_t keep_usec,
-                uint64_t *ret_kept_until_usec);
+/* Live or ended: its schemas stay for that long. LEASES_LATER: kept() is the answer. */
+int leases_keep(struct leases *leases, uint64_t connection, const char *namespace, unsigned uid, bool permitted,
+                uint64_t keep_usec);
 
 void leases_connection_closed(struct leases *leases, uint64_t connection);
 

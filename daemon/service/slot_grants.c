@@ -18,6 +18,7 @@ static void write_grant(const struct slot_record *record)
                                     .grant = use->grant,
                                     .namespace = use->namespace,
                                     .worker = use->worker,
+                                    .request = record->request,
                                     .cluster = record->cluster->key,
                                     .slot = use->slot,
                                     .uid = use->peer.uid,
@@ -94,7 +95,7 @@ void slot_enqueue(struct slot_record *record, unsigned cluster_id)
         bool is_sweep = record->granted;
 
         record->use.cluster = cluster_id;
-        if (record->reclaim && slot_reclaim(record, cluster))
+        if (slot_reclaim(record, cluster))
                 return;
         if (record->only_reclaim)
                 return;

@@ -51,6 +51,7 @@ struct slot_record {
         bool no_wait;
         int64_t reclaim;   /* 0: none */
         bool only_reclaim; /* is never queued */
+        char *request;     /* the caller's name for it, or NULL */
         uint64_t deadline; /* boottime; 0: none */
         unsigned told;     /* the place last told */
 
@@ -168,6 +169,7 @@ void slot_orphan(struct slot_record *record, const char *why);
 void slot_report(const struct slot_record *record, const char *why);
 
 /* slot_recovery.c */
+/* It was held before the restart: the same again. */
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster);
 void slot_forget_lost(struct slots *slots); /* one is LOST no longer */
 /* A LOST one that is about to end becomes that of the connection which is taking it back, if there is one. */

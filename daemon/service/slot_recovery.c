@@ -27,6 +27,7 @@ void slots_load(struct slots *slots, const struct ledger_change *row)
         record = slot_record_new(slots, SLOT_LOST);
         held = now > row->time_usec ? now - row->time_usec : 0;
         slots->n_lost++;
+        record->request = alloc_string(row->request);
         record->use.state = SLOT_HELD;
         record->use.grant = row->grant;
         record->use.slot = row->slot;
@@ -207,13 +208,23 @@ void slot_on_grace(void *owner)
         }
 }
 
-static struct slot_record *find_lost(struct slots *slots, int64_t lease, int64_t grant)
+/* By its number; or, where the reply with the number was lost, by what its holder has called it. */
+static bool is_meant(const struct slot_record *lost, const struct slot_record *record)
 {
-        struct slot_record *record;
+        if (lost->stage != SLOT_LOST || lost->use.lease != record->use.lease)
+                return false;
+        if (record->reclaim)
+                return lost->use.grant == record->reclaim;
+        return record->request && lost->request && !strcmp(lost->request, record->request);
+}
 
-        TAILQ_FOREACH (record, &slots->all, link)
-                if (record->stage == SLOT_LOST && record->use.lease == lease && record->use.grant == grant)
-                        return record;
+static struct slot_record *find_lost(const struct slot_record *record)
+{
+        struct slot_record *lost;
+
+        TAILQ_FOREACH (lost, &record->slots->all, link)
+                if (is_meant(lost, record))
+                        return lost;
         return NULL;
 }
 
@@ -279,7 +290,7 @@ struct slot_record *slot_merge_adopter(struct slot_record *lost)
 bool slot_reclaim(struct slot_record *record, struct slot_cluster *cluster)
 {
         struct slots *slots = record->slots;
-        struct slot_record *lost = find_lost(slots, record->use.lease, record->reclaim);
+        struct slot_record *lost = slots->n_lost ? find_lost(record) : NULL;
 
         if (!lost)
                 return false;

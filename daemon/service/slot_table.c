@@ -43,6 +43,7 @@ struct slot_record *slot_record_free(struct slot_record *record)
         free(record->use.label);
         free(record->use.database);
         free(record->text);
+        free(record->request);
         free(record);
         return NULL;
 }

@@ -92,6 +92,7 @@ static struct slot_record *make_record(struct slots *slots, const struct slot_re
         record->no_wait = request->no_wait || request->only_reclaim;
         record->only_reclaim = request->only_reclaim;
         record->reclaim = request->reclaim;
+        record->request = alloc_string(request->request);
         (void)snprintf(use->namespace, sizeof(use->namespace), "%s", request->namespace);
         (void)snprintf(use->worker, sizeof(use->worker), "%s", request->worker ? request->worker : "gw0");
         return record;

@@ -7,7 +7,8 @@
  * process ending, its lease ending. A holder that is merely silent keeps it. Without ReleaseSlot or Release it is
  * DRAINING first: handed on when the holder's sessions have finished what they build (drain.h).
  *
- * A grant is in the ledger, but its reply does not wait for the disk: slots matter to processes of this boot only.
+ * A grant is in the ledger, but its reply does not wait for the disk: slots matter to processes of this boot only, and
+ * the ledger knows what is held also after a kill -9.
  */
 
 #include "core/roles.h"
@@ -39,6 +40,8 @@ struct slot_request {
         uint64_t timeout_usec; /* 0: for ever */
         int64_t reclaim;       /* a grant from before a restart, or 0 */
         bool only_reclaim;     /* that one or none */
+        /* The caller's name for it, or NULL: after a restart the same lease gets what it was granted under it. */
+        const char *request;
 };
 
 /* One holder or waiter. Read-only outside slots.c; strings live as long as the entry. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/ledger_sqlite.h"
 
+#include "store/held.h"
 #include "store/load.h"
 #include "store/trouble.h"
 #include "store/writer.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -18,6 +20,7 @@ struct ledger_sqlite {
         struct store *store;
         struct writer writer;
         int fd; /* epoll: the writer's, and the watch on the state directory */
+        struct held held;
 };
 
 static struct ledger_sqlite *of(struct ledger *seam)
@@ -28,6 +31,7 @@ static struct ledger_sqlite *of(struct ledger *seam)
 static void submit(struct ledger *seam, const struct ledger_change *change, ledger_done_fn *done, void *owner,
                    uint64_t ticket)
 {
+        held_note(&of(seam)->held, change);
         writer_submit(&of(seam)->writer, change, done, owner, ticket);
 }
 
@@ -55,6 +59,7 @@ static struct ledger_sqlite *ledger_free(struct ledger_sqlite *ledger)
 {
         closep(&ledger->fd);
         store_free(ledger->store);
+        held_close(&ledger->held);
         place_leave(&ledger->place);
         free(ledger);
         return NULL;
@@ -127,6 +132,11 @@ int ledger_sqlite_open(const char *state_dir, bool create, struct ledger_sqlite 
                                strerror(-r));
                 return r;
         }
+        r = held_open(&ledger->held, state_dir);
+        if (r)
+                log_warning("what slots are held cannot be noted in %s; %s; one that is granted just before a "
+                            "crash is forgotten; make room there",
+                            state_dir, strerror(-r));
         *ret = TAKE(ledger);
         return 0;
 }
@@ -155,14 +165,67 @@ struct ledger *ledger_sqlite_seam(struct ledger_sqlite *ledger)
         return &ledger->seam;
 }
 
+/* ---- loading: of slots, what ledger.held says counts where it is of this boot ---- */
+
+struct loading {
+        struct ledger_sqlite *ledger;
+        ledger_load_fn *each;
+        void *owner;
+        int64_t *grants; /* held, and in the tables */
+        unsigned n_grants;
+        int64_t last_grant;
+};
+
+static void load_row(void *owner, const struct ledger_change *row)
+{
+        struct loading *loading = owner;
+        struct ledger_sqlite *ledger = loading->ledger;
+        struct ledger_change held = *row;
+
+        if (row->kind != LEDGER_SLOT_GRANTED) {
+                loading->each(loading->owner, row);
+                return;
+        }
+        loading->grants = alloc_array(loading->grants, loading->n_grants + 1, sizeof(*loading->grants));
+        loading->grants[loading->n_grants++] = row->grant;
+        if (!ledger->held.is_known)
+                held_note(&ledger->held, row);
+        if (!ledger->held.is_known || held_find(&ledger->held, row->grant, &held)) {
+                loading->each(loading->owner, &held);
+                return;
+        }
+        held.kind = LEDGER_SLOT_FREED;
+        held.detail = "released";
+        writer_submit(&ledger->writer, &held, NULL, NULL, 0);
+}
+
+static void load_held(void *owner, const struct ledger_change *row)
+{
+        struct loading *loading = owner;
+
+        if (row->grant > loading->last_grant)
+                loading->last_grant = row->grant;
+        for (unsigned i = 0; i < loading->n_grants; i++)
+                if (loading->grants[i] == row->grant)
+                        return;
+        writer_submit(&loading->ledger->writer, row, NULL, NULL, 0);
+        loading->each(loading->owner, row);
+}
+
 int ledger_sqlite_load(struct ledger_sqlite *ledger, ledger_load_fn *each, void *owner,
                        struct ledger_numbers *ret_next)
 {
+        struct loading loading = {.ledger = ledger, .each = each, .owner = owner};
         int r;
 
         pthread_mutex_lock(&ledger->writer.store_lock);
-        r = ledger_load_from(ledger->store, each, owner, ret_next);
+        r = ledger_load_from(ledger->store, load_row, &loading, ret_next);
         pthread_mutex_unlock(&ledger->writer.store_lock);
+        if (!r && ledger->held.is_known)
+                held_each(&ledger->held, load_held, &loading);
+        if (!r && ret_next->grant <= loading.last_grant)
+                ret_next->grant = loading.last_grant + 1;
+        free(loading.grants);
         return r;
 }
 

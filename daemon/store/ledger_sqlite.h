@@ -9,8 +9,9 @@
  *      fd readable ◀── done list ◀───────── reports all of it
  *      dispatch ──▶ callbacks
  *
- * Files in the state directory: ledger.db with -wal and -shm (0640), ledger.lock (held by the one daemon) and
- * ledger.created (says that there was a ledger, so that a lost one is noticed).
+ * Files in the state directory: ledger.db with -wal and -shm (0640), ledger.lock (held by the one daemon),
+ * ledger.created (says that there was a ledger, so that a lost one is noticed) and ledger.held (the slots held right
+ * now, held.h).
  *
  * Careful: nobody else in this process may open ledger.db and close it again. That drops SQLite's POSIX
  * locks.

@@ -79,45 +79,35 @@ static void remember_lease(struct fake_ledger *ledger, const struct ledger_chang
         (void)strncpy(ledger->durable[n - 1], change->namespace, NAMES_NAMESPACE_MAX);
 }
 
-static void remember_member(struct fake_ledger *ledger, const struct ledger_change *change)
+/* The tables do not have it: a slot's request matters until a reboot only (store/held.h). */
+static void remember_request(struct fake_ledger *ledger, const struct ledger_change *change)
 {
-        unsigned n = (unsigned)change->member + 1;
+        unsigned n = (unsigned)change->grant + 1;
 
-        if (n > ledger->n_members) {
-                ledger->members = alloc_array(ledger->members, n, sizeof(*ledger->members));
-                memset(ledger->members + ledger->n_members, 0,
-                       (n - ledger->n_members) * sizeof(*ledger->members));
-                ledger->n_members = n;
+        if (n > ledger->n_requests) {
+                ledger->requests = alloc_array(ledger->requests, n, sizeof(*ledger->requests));
+                memset(ledger->requests + ledger->n_requests, 0,
+                       (n - ledger->n_requests) * sizeof(*ledger->requests));
+                ledger->n_requests = n;
         }
-        ledger->members[n - 1] = true;
+        if (change->request)
+                (void)strncpy(ledger->requests[n - 1], change->request, FAKE_REQUEST_SIZE - 1);
 }
 
 static void remember(struct fake_ledger *ledger, const struct ledger_change *change)
 {
         if (change->kind == LEDGER_LEASE_GRANTED)
                 remember_lease(ledger, change);
-        if (change->kind == LEDGER_LEASE_GRANTED || change->kind == LEDGER_MEMBER_JOINED)
-                remember_member(ledger, change);
         if (change->kind == LEDGER_SLOT_GRANTED)
-                ledger->last_grant = change->grant;
+                remember_request(ledger, change);
         /* One that is asked for while the DROP is on its way comes too late. */
         if (change->kind == LEDGER_LEASE_KEPT && !fake_pg_is_dropping(&ledger->sim->pg, change->namespace))
                 sim_keep(ledger->sim, change->namespace, change->until_usec);
 }
 
-bool fake_ledger_has_member(const struct fake_ledger *ledger, int64_t member)
-{
-        return member > 0 && member < ledger->n_members && ledger->members[member];
-}
-
 bool fake_ledger_has_lease(struct fake_ledger *ledger, int64_t lease, const char *namespace)
 {
         return lease > 0 && lease < ledger->n_durable && !strcmp(ledger->durable[lease], namespace);
-}
-
-bool fake_ledger_has_grant(const struct fake_ledger *ledger, int64_t grant)
-{
-        return grant <= ledger->last_grant;
 }
 
 bool fake_ledger_knows(const struct fake_ledger *ledger, const char *namespace)
@@ -280,6 +270,20 @@ void fake_ledger_forget(struct fake_ledger *ledger)
         ledger->has_refused = false;
 }
 
+/* What is held of slots outlives the daemon, whatever the disk does. */
+static void keep_held(struct fake_ledger *ledger)
+{
+        const struct fake_change *change;
+
+        if (store_begin(ledger->store))
+                oracle_fail(ledger->sim, "the store does not begin: %s", store_error(ledger->store));
+        TAILQ_FOREACH (change, &ledger->queue, link)
+                if (change->change.kind == LEDGER_SLOT_GRANTED || change->change.kind == LEDGER_SLOT_FREED)
+                        apply(ledger, change);
+        if (store_commit(ledger->store))
+                oracle_fail(ledger->sim, "the store does not commit: %s", store_error(ledger->store));
+}
+
 /* Of what was under way, any beginning may have reached the disk. */
 void fake_ledger_crash(struct fake_ledger *ledger)
 {
@@ -289,12 +293,31 @@ void fake_ledger_crash(struct fake_ledger *ledger)
                 end = TAILQ_NEXT(end, link);
         if (!is_full(ledger))
                 write_all(ledger, end);
+        keep_held(ledger);
+}
+
+struct loading {
+        const struct fake_ledger *ledger;
+        ledger_load_fn *each;
+        void *owner;
+};
+
+static void load_row(void *owner, const struct ledger_change *row)
+{
+        const struct loading *loading = owner;
+        struct ledger_change with_request = *row;
+
+        if (row->kind == LEDGER_SLOT_GRANTED && *loading->ledger->requests[row->grant])
+                with_request.request = loading->ledger->requests[row->grant];
+        loading->each(loading->owner, &with_request);
 }
 
 void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner,
                       struct ledger_numbers *ret_next)
 {
-        if (store_restart(ledger->store) || ledger_load_from(ledger->store, each, owner, ret_next))
+        struct loading loading = {ledger, each, owner};
+
+        if (store_restart(ledger->store) || ledger_load_from(ledger->store, load_row, &loading, ret_next))
                 oracle_fail(ledger->sim, "the store does not load: %s", store_error(ledger->store));
 }
 
@@ -302,6 +325,6 @@ void fake_ledger_done(struct fake_ledger *ledger)
 {
         fake_ledger_forget(ledger);
         free(ledger->durable);
-        free(ledger->members);
+        free(ledger->requests);
         store_free(ledger->store);
 }

@@ -14,6 +14,8 @@
 
 struct store;
 
+#define FAKE_REQUEST_SIZE 40
+
 struct fake_ledger {
         struct ledger ledger; /* what the daemon gets */
         struct sim *sim;
@@ -22,9 +24,8 @@ struct fake_ledger {
         struct clock_event *commit, *telling;
         char (*durable)[NAMES_NAMESPACE_MAX + 1]; /* namespaces of granted leases, by number */
         unsigned n_durable;
-        bool *members; /* is that one on the disk? by number */
-        unsigned n_members;
-        int64_t last_grant;  /* of a slot, on the disk: they get there in order */
+        char (*requests)[FAKE_REQUEST_SIZE]; /* what slots were asked for as, by grant */
+        unsigned n_requests;
         uint64_t full_until; /* no space on the disk */
         bool has_refused;    /* a change without a callback waits for space */
 };
@@ -39,7 +40,5 @@ void fake_ledger_forget(struct fake_ledger *ledger);
 void fake_ledger_load(struct fake_ledger *ledger, ledger_load_fn *each, void *owner,
                       struct ledger_numbers *ret_next);
 bool fake_ledger_has_lease(struct fake_ledger *ledger, int64_t lease, const char *namespace);
-bool fake_ledger_has_member(const struct fake_ledger *ledger, int64_t member);
-bool fake_ledger_has_grant(const struct fake_ledger *ledger, int64_t grant);
 /* Was a lease of that name ever on the disk? */
 bool fake_ledger_knows(const struct fake_ledger *ledger, const char *namespace);

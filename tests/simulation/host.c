@@ -166,7 +166,6 @@ void host_kill(struct host *host)
 
         sim_say(sim, "daemon killed");
         fake_ledger_crash(&sim->ledger);
-        run_on_killed(sim);
         free_services(host);
         fake_ledger_forget(&sim->ledger);
         for (link = TAILQ_FIRST(&host->links); link; link = next) {

@@ -24,7 +24,7 @@ struct call {
         char namespace[NAMES_NAMESPACE_MAX + 1]; /* "": none */
         char secret[BERTH_SECRET_SIZE];
         char worker[NAMES_WORKER_MAX + 1];
-        char request[16];
+        char request[40];
         const char *database; /* of an endpoint */
         enum role role;
         bool no_wait, keep;

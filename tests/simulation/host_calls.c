@@ -71,6 +71,16 @@ static void fill(struct reply *reply, const struct lease *lease, const char *sec
         (void)strcpy(reply->secret, secret ? secret : "");
 }
 
+static void attached(struct link *link, const struct lease *lease)
+{
+        struct reply reply = {.kind = CALL_ATTACH};
+
+        link->sim->counts.attaches++;
+        run_on_attached(link, lease);
+        fill(&reply, lease, NULL);
+        answer(link, &reply);
+}
+
 static void lease_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
 {
         struct host *host = owner;
@@ -79,6 +89,10 @@ static void lease_granted(void *owner, uint64_t connection, const struct lease *
 
         if (!link || !link->is_read)
                 return;
+        if (!secret) {
+                attached(link, lease);
+                return;
+        }
         host->sim->counts.leases++;
         run_on_granted(link, lease);
         fill(&reply, lease, secret);
@@ -91,6 +105,21 @@ static void lease_failed(void *owner, uint64_t connection, int error)
 
         if (link && link->is_read)
                 answer_error(link, error);
+}
+
+static void lease_kept(void *owner, uint64_t connection, uint64_t until_usec, int error)
+{
+        struct host *host = owner;
+        struct link *link = host_find(host, connection);
+        const struct reply reply = {.kind = CALL_RELEASE};
+
+        (void)until_usec;
+        if (!link || !link->is_read)
+                return; /* an operator's */
+        if (error)
+                oracle_fail(host->sim, "connection %llu: a release fails for what is to be kept",
+                            (unsigned long long)connection);
+        answer(link, &reply);
 }
 
 static void lease_let_go(void *owner, uint64_t connection, enum lease_state state, const char *reason)
@@ -193,6 +222,7 @@ const struct lease_events host_lease_events = {
         .granted = lease_granted,
         .failed = lease_failed,
         .let_go = lease_let_go,
+        .kept = lease_kept,
         .ended = lease_ended,
         .changed = lease_changed,
 };
@@ -245,19 +275,17 @@ static void attach(struct host *host, struct link *link, const struct call *call
                 .role = call->role,
                 .worker = or_null(call->worker),
         };
-        struct reply reply = {.kind = CALL_ATTACH};
         const struct lease *lease;
         int r = leases_attach(host->leases, &request, &lease);
 
+        if (r == LEASES_LATER)
+                return;
         if (r) {
                 run_on_refused(link, r);
                 answer_error(link, r);
                 return;
         }
-        host->sim->counts.attaches++;
-        run_on_attached(link, lease);
-        fill(&reply, lease, NULL);
-        answer(link, &reply);
+        attached(link, lease);
 }
 
 static void release(struct host *host, struct link *link, const struct call *call)
@@ -273,12 +301,13 @@ static void release(struct host *host, struct link *link, const struct call *cal
         uint64_t until;
         int r = leases_release(host->leases, &request, &until);
 
-        if (r) {
+        if (r && r != LEASES_LATER) {
                 answer_error(link, r);
                 return;
         }
         run_on_released(link);
-        answer(link, &reply);
+        if (!r)
+                answer(link, &reply);
 }
 
 static void acquire_slot(struct host *host, struct link *link, const struct call *call)
@@ -303,6 +332,7 @@ static void acquire_slot(struct host *host, struct link *link, const struct call
                 .no_wait = call->no_wait,
                 .timeout_usec = call->timeout_usec,
                 .reclaim = call->grant,
+                .request = or_null(call->request),
         };
         r = slots_acquire(host->slots, &request, &use);
         if (r < 0)

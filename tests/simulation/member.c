@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void step(void *owner, uint64_t argument);
@@ -80,11 +81,12 @@ static void call_attach(struct member *member)
 
 void member_call_slot(struct member *member)
 {
-        struct call call = {.kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->grant};
+        struct call call = {.kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->told_grant};
 
-        if (!member->grant && chance_one_in(chance_of(member), 10))
+        (void)snprintf(call.request, sizeof(call.request), "%s-%u", member->worker, member->n_requests);
+        if (!member->told_grant && chance_one_in(chance_of(member), 10))
                 call.no_wait = true;
-        else if (!member->grant && chance_one_in(chance_of(member), 5))
+        else if (!member->told_grant && chance_one_in(chance_of(member), 5))
                 call.timeout_usec = chance_between(chance_of(member), SEC, 20 * SEC);
         (void)strcpy(call.worker, member->worker);
         if (!member->is_attached) {
@@ -276,6 +278,7 @@ static void on_slot(struct member *member, const struct reply *reply)
         struct run *run = member->run;
 
         if (!reply->error) {
+                member->told_grant = reply->grant;
                 if (member->work == WORK_WAITS_FOR_SLOT) {
                         member->work = WORK_BUILDS;
                         member_plan(member, 0, 10 * MSEC);
@@ -285,13 +288,21 @@ static void on_slot(struct member *member, const struct reply *reply)
                 return;
         }
         sim_say(run->sim, "run %u %s gets no slot: %d", run->number, member->worker, reply->error);
-        member->grant = 0;
+        member->grant = member->told_grant = 0;
         if (member->work == WORK_WAITS_FOR_SLOT) {
                 member->work = WORK_NOTHING;
                 member->n_builds--;
         }
         if (!member->next)
                 member_plan(member, 10 * MSEC, SEC);
+}
+
+/* The daemon cannot write for now. */
+static void come_again(struct member *member)
+{
+        drop_link(member);
+        if (!member->reconnect)
+                member_reconnect_soon(member);
 }
 
 static void on_replied(void *owner, struct link *link, const struct reply *reply)
@@ -306,7 +317,9 @@ static void on_replied(void *owner, struct link *link, const struct reply *reply
                 on_acquired(member, reply);
                 break;
         case CALL_ATTACH:
-                if (reply->error)
+                if (reply->error == LEASES_E_LEDGER)
+                        come_again(member);
+                else if (reply->error)
                         member_exit(member);
                 else
                         resume(member);
@@ -315,7 +328,7 @@ static void on_replied(void *owner, struct link *link, const struct reply *reply
                 on_slot(member, reply);
                 break;
         case CALL_SLOT_RELEASE:
-                member->grant = 0;
+                member->grant = member->told_grant = 0;
                 member->work = WORK_NOTHING;
                 member->n_builds--;
                 member_plan(member, 0, 100 * MSEC);

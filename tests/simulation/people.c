@@ -142,11 +142,10 @@ static void sweep(struct sim *sim)
 static void keep(struct sim *sim)
 {
         const struct run *run = some_run(sim);
-        uint64_t until;
 
         if (run && sim->host.is_up)
-                (void)leases_keep(sim->host.leases, run->namespace, run->uid, true,
-                                  between(sim, SEC, 30 * SEC), &until);
+                (void)leases_keep(sim->host.leases, ++sim->host.last_link, run->namespace, run->uid, true,
+                                  between(sim, SEC, 30 * SEC));
 }
 
 static void revoke(struct sim *sim)

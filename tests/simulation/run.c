@@ -62,8 +62,8 @@ bool member_holds_slot(const struct member *member)
                 return false;
         if (member->slot_life == sim->host.n_lives)
                 return member->link;
-        /* From before a restart: reserved until the grace has passed, if the disk knows of it. */
-        return !member->is_forgotten && sim->clock.now < sim->host.started + sim->settings.start_grace;
+        /* From before a restart: reserved until the grace has passed. */
+        return sim->clock.now < sim->host.started + sim->settings.start_grace;
 }
 
 /* ---- what the daemon has decided ---- */
@@ -124,7 +124,6 @@ void run_on_slot(struct link *link, const struct slot_use *use)
         if (!member)
                 return;
         member->grant = use->grant;
-        member->is_forgotten = false;
         member->slot_life = link->sim->host.n_lives;
         oracle_on_slot(link->sim, member->endpoint->database->cluster);
 }
@@ -134,30 +133,7 @@ void run_on_slot_released(struct link *link)
         struct member *member = member_of(link);
 
         if (member)
-                member->grant = 0;
-}
-
-/*
- * Two replies do not wait for the disk: that of a slot and that of Attach. What was granted a moment before a
- * crash is not known any more. With --strict that is no excuse.
- */
-void run_on_killed(struct sim *sim)
-{
-        struct session *session;
-        struct run *run;
-
-        if (sim->is_strict)
-                return;
-        TAILQ_FOREACH (session, &sim->sessions, link)
-                if (!fake_ledger_has_grant(&sim->ledger, session->grant))
-                        session->grant = 0;
-        TAILQ_FOREACH (run, &sim->runs, link)
-                for (unsigned i = 1; i < run->n_members; i++) {
-                        struct member *member = &run->members[i];
-
-                        member->is_forgotten |= !fake_ledger_has_grant(&sim->ledger, member->grant);
-                        member->is_member &= fake_ledger_has_member(&sim->ledger, member->id);
-                }
+                member->grant = member->told_grant = 0;
 }
 
 void run_on_revoked(struct sim *sim, const char *namespace)

@@ -41,8 +41,9 @@ struct member {
         unsigned n_builds, n_tests;      /* left */
         const struct endpoint *endpoint; /* of the slot and the build */
         int64_t grant;                   /* of the slot it holds, or 0 */
+        int64_t told_grant;              /* likewise, and the reply has reached it */
         unsigned slot_life;              /* of the daemon that granted it */
-        bool is_forgotten;               /* that daemon was killed before the grant was on the disk */
+        unsigned n_requests;             /* for slots, ever */
         struct session *session;
 };
 
@@ -81,6 +82,5 @@ void run_on_released(struct link *link);
 void run_on_slot(struct link *link, const struct slot_use *use);
 void run_on_slot_released(struct link *link);
 void run_on_slot_let_go(struct link *link);
-void run_on_killed(struct sim *sim); /* the daemon */
 void run_on_revoked(struct sim *sim, const char *namespace);
 void run_on_ended(struct sim *sim, const struct lease *lease);

@@ -213,12 +213,11 @@ static void sim_done(struct sim *sim)
         clock_done(&sim->clock);
 }
 
-bool sim_run(uint64_t seed, bool verbose, bool is_strict, struct counts *counts)
+bool sim_run(uint64_t seed, bool verbose, struct counts *counts)
 {
         struct sim *sim = NEW(struct sim);
         bool is_sound;
 
-        sim->is_strict = is_strict;
         sim_init(sim, seed, verbose);
         play(sim);
         host_done(&sim->host); /* it may leave something behind, and be found out */

@@ -42,7 +42,7 @@ struct kept {
 
 struct sim {
         uint64_t seed;
-        bool verbose, is_strict;
+        bool verbose;
         struct chance chance;
         struct clock clock;
         struct settings settings;
@@ -65,7 +65,7 @@ struct sim {
 };
 
 /* One schedule. False: a violation, printed. Counts are added to *counts. */
-bool sim_run(uint64_t seed, bool verbose, bool is_strict, struct counts *counts);
+bool sim_run(uint64_t seed, bool verbose, struct counts *counts);
 
 /* What somebody was promised to find again. */
 const struct kept *sim_kept(struct sim *sim, const char *namespace);

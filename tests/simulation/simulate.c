@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * simulate [--seed S] [--schedules N] [--verbose] [--all] [--strict]
+ * simulate [--seed S] [--schedules N] [--verbose] [--all]
  *
  * Runs N seeded schedules, seeds S, S + 1, ... The first violation ends it with status 1 and says how to see
- * it again; with --all it goes on and counts them. --strict: also what a crash takes with it of replies that
- * do not wait for the disk (Attach, AcquireSlot) is a violation.
+ * it again; with --all it goes on and counts them.
  */
 #include "sim.h"
 #include "sqlite_memory.h"
@@ -39,24 +38,22 @@ int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"seed", required_argument, NULL, 's'}, {"schedules", required_argument, NULL, 'n'},
-                {"all", no_argument, NULL, 'a'},        {"strict", no_argument, NULL, 't'},
-                {"verbose", no_argument, NULL, 'v'},    {NULL, 0, NULL, 0},
+                {"all", no_argument, NULL, 'a'},        {"verbose", no_argument, NULL, 'v'},
+                {NULL, 0, NULL, 0},
         };
         uint64_t seed = 1, n_schedules = 1000, n;
         struct counts counts = {0};
-        bool verbose = false, all = false, is_strict = false;
+        bool verbose = false, all = false;
         unsigned n_violations = 0;
         int option;
 
-        while ((option = getopt_long(argc, argv, "s:n:atv", options, NULL)) != -1) {
+        while ((option = getopt_long(argc, argv, "s:n:av", options, NULL)) != -1) {
                 if (option == 's')
                         seed = strtoull(optarg, NULL, 0);
                 else if (option == 'n')
                         n_schedules = strtoull(optarg, NULL, 0);
                 else if (option == 'a')
                         all = true;
-                else if (option == 't')
-                        is_strict = true;
                 else if (option == 'v')
                         verbose = true;
                 else
@@ -67,7 +64,7 @@ int main(int argc, char **argv)
         log_set_level(verbose ? LOG_LEVEL_DEBUG : (enum log_level)0);
         printf("base seed %llu\n", (unsigned long long)seed);
         for (n = 0; n < n_schedules && (all || !n_violations); n++) {
-                if (sim_run(seed + n, verbose, is_strict, &counts))
+                if (sim_run(seed + n, verbose, &counts))
                         continue;
                 n_violations++;
                 printf("to see it again: %s --seed %llu --schedules 1 --verbose\n", argv[0],

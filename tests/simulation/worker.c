@@ -142,6 +142,7 @@ void worker_step(struct member *member)
                         member->endpoint =
                                 &sim->server.endpoints[chance_below(&sim->chance, sim->server.n_endpoints)];
                         member->work = WORK_WAITS_FOR_SLOT;
+                        member->n_requests++;
                         member_call_slot(member);
                 } else {
                         member->work = WORK_TESTS;

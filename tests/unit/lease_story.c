@@ -41,7 +41,7 @@ static void on_granted(void *owner, uint64_t connection, const struct lease *lea
 {
         struct telling *telling = tell(owner, TOLD_GRANTED, connection, lease);
 
-        (void)snprintf(telling->secret, sizeof(telling->secret), "%s", secret);
+        (void)snprintf(telling->secret, sizeof(telling->secret), "%s", secret ? secret : "");
         show(owner, telling);
 }
 
@@ -62,6 +62,15 @@ static void on_let_go(void *owner, uint64_t connection, enum lease_state state, 
         show(owner, telling);
 }
 
+static void on_kept(void *owner, uint64_t connection, uint64_t until_usec, int error)
+{
+        struct telling *telling = tell(owner, TOLD_KEPT, connection, NULL);
+
+        telling->error = error;
+        telling->until = until_usec;
+        show(owner, telling);
+}
+
 static void on_ended(void *owner, const struct lease *lease)
 {
         show(owner, tell(owner, TOLD_ENDED, 0, lease));
@@ -77,6 +86,7 @@ static const struct lease_events events = {
         .granted = on_granted,
         .failed = on_failed,
         .let_go = on_let_go,
+        .kept = on_kept,
         .ended = on_ended,
         .changed = on_changed,
 };
@@ -196,8 +206,33 @@ struct lease_request story_attach_request(struct story *story, const struct peer
 int story_attach(struct story *story, const struct lease_request *request)
 {
         const struct lease *lease;
+        const struct telling *failed;
+        int r = leases_attach(story->leases, request, &lease);
 
-        return leases_attach(story->leases, request, &lease);
+        if (r != LEASES_LATER)
+                return r;
+        (void)memory_ledger_confirm(story->memory);
+        failed = story_take(story, request->connection, TOLD_FAILED);
+        if (failed)
+                return failed->error;
+        assert_non_null(story_take(story, request->connection, TOLD_GRANTED));
+        return 0;
+}
+
+int story_keep(struct story *story, const char *namespace, unsigned uid, bool permitted, uint64_t keep_usec,
+               uint64_t *ret_until)
+{
+        uint64_t connection = ++story->last_connection;
+        int r = leases_keep(story->leases, connection, namespace, uid, permitted, keep_usec);
+        const struct telling *kept;
+
+        if (r != LEASES_LATER)
+                return r;
+        (void)memory_ledger_confirm(story->memory);
+        kept = story_take(story, connection, TOLD_KEPT);
+        assert_non_null(kept);
+        *ret_until = kept->until;
+        return kept->error;
 }
 
 int story_release(struct story *story, uint64_t connection)

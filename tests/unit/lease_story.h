@@ -19,13 +19,14 @@
 #define START_GRACE (60 * USEC_PER_SEC)
 #define KEEP_FOR    (24 * 3600 * USEC_PER_SEC)
 
-enum told { TOLD_QUEUED = 1, TOLD_GRANTED, TOLD_FAILED, TOLD_LET_GO, TOLD_ENDED, TOLD_CHANGED };
+enum told { TOLD_QUEUED = 1, TOLD_GRANTED, TOLD_FAILED, TOLD_LET_GO, TOLD_KEPT, TOLD_ENDED, TOLD_CHANGED };
 
 struct telling {
         enum told what;
         uint64_t connection; /* 0: ENDED, CHANGED */
         unsigned position;
         int error;
+        uint64_t until;
         enum lease_state state;
         char namespace[NAMES_NAMESPACE_MAX + 1];
         char secret[BERTH_SECRET_SIZE];
@@ -63,7 +64,11 @@ struct lease_request story_acquire_name(struct story *story, const struct peer *
                                         struct telling *telling);
 struct lease_request story_attach_request(struct story *story, const struct peer *peer,
                                           const struct telling *lease, enum role role);
+/* 0: attached, and the ledger knows. */
 int story_attach(struct story *story, const struct lease_request *request);
+/* Keeps it, and confirms that; *ret_until: what was told. */
+int story_keep(struct story *story, const char *namespace, unsigned uid, bool permitted, uint64_t keep_usec,
+               uint64_t *ret_until);
 int story_release(struct story *story, uint64_t connection);
 int story_release_by_secret(struct story *story, uint64_t connection, const char *namespace,
                             const char *secret);

@@ -31,6 +31,7 @@ struct connection {
         uint64_t id; /* 0: closed */
         unsigned process, generation;
         bool asks;
+        int attaches_to; /* index + 1, 0: it acquires */
         int lease; /* index, -1: carries none */
 };
 
@@ -88,6 +89,11 @@ static void on_granted(const struct telling *telling)
         struct known_lease *lease = &oracle.leases[oracle.n_leases];
 
         REQUIRE(connection && connection->asks);
+        if (connection->attaches_to) {
+                connection->asks = false;
+                joins(connection, connection->attaches_to - 1);
+                return;
+        }
         REQUIRE(find_lease(telling->namespace) < 0);
         REQUIRE(memory_ledger_has_lease(oracle.story->memory, telling->namespace));
         REQUIRE(oracle.n_leases < LEASES);
@@ -181,6 +187,7 @@ static void attach(void)
 {
         struct connection *connection = oracle.n_leases ? open_connection() : NULL;
         unsigned lease = oracle.n_leases ? draw(oracle.n_leases) : 0;
+        const struct lease *attached;
         struct lease_request request;
         int r;
 
@@ -193,8 +200,10 @@ static void attach(void)
                                          .role = (enum role)draw(4)};
         if (request.role == ROLE_WORKER)
                 request.worker = draw(2) ? "gw0" : "gw1";
-        r = story_attach(oracle.story, &request);
-        REQUIRE(!r || r == LEASES_E_NO_SUCH_LEASE ||
+        r = leases_attach(oracle.story->leases, &request, &attached);
+        connection->asks = r == LEASES_LATER;
+        connection->attaches_to = (int)lease + 1;
+        REQUIRE(r <= 0 || r == LEASES_E_NO_SUCH_LEASE ||
                 (r == LEASES_E_ALREADY_ATTACHED && request.role == ROLE_CONTROLLER));
         REQUIRE(r != LEASES_E_NO_SUCH_LEASE || !is_carried((int)lease) || oracle.leases[lease].released ||
                 oracle.leases[lease].revoked);
@@ -282,13 +291,14 @@ static void pass(void)
         fake_env_pass(oracle.story->fake, draw(USEC_PER_SEC));
 }
 
-/* Only grants can be lost here: a join that is lost is told in a story of its own. */
+/* Of what is under way nobody has been told. */
 static void restart(void)
 {
         if (draw(8))
                 return;
         story_settle(oracle.story);
         acquire();
+        attach();
         for (unsigned i = 0; i < CONNECTIONS; i++)
                 oracle.connections[i] = (struct connection){.lease = -1};
         story_restart(oracle.story);

@@ -457,9 +457,14 @@ static void kept_schemas_stay_until_the_time_that_was_stated(void **state)
         struct telling lease;
         struct lease_request holder = story_acquire(story, &peer, &lease);
         struct lease_release release = {.connection = holder.connection, .exit_status = 1, .keep = true};
+        const struct telling *kept;
         uint64_t until, now = env_realtime(fake_env(story->fake));
 
-        assert_int_equal(leases_release(story->leases, &release, &until), 0);
+        assert_int_equal(leases_release(story->leases, &release, &until), LEASES_LATER);
+        (void)memory_ledger_confirm(story->memory);
+        kept = story_take(story, holder.connection, TOLD_KEPT);
+        assert_int_equal(kept->error, 0);
+        until = kept->until;
         assert_int_equal(until, now + KEEP_FOR);
         story_settle(story);
         assert_int_equal(leases_standing(story->leases, lease.namespace), STANDING_KEPT);
@@ -480,17 +485,17 @@ static void keeping_a_live_lease_s_schemas_takes_effect_at_its_end(void **state)
         struct lease_request holder = story_acquire(story, &peer, &lease);
         uint64_t until = 0, longer = 0;
 
-        assert_int_equal(leases_keep(story->leases, lease.namespace, 1001, false, 1, &until),
+        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &until),
                          LEASES_E_NOT_PERMITTED);
-        assert_int_equal(leases_keep(story->leases, "other", 1000, true, 1, &until), LEASES_E_NO_SUCH_LEASE);
-        assert_int_equal(leases_keep(story->leases, lease.namespace, 1000, false, 0, &until), 0);
+        assert_int_equal(story_keep(story, "other", 1000, true, 1, &until), LEASES_E_NO_SUCH_LEASE);
+        assert_int_equal(story_keep(story, lease.namespace, 1000, false, 0, &until), 0);
         fake_env_kill(story->fake, &peer.process);
         leases_connection_closed(story->leases, holder.connection);
         story_settle(story);
         assert_int_equal(leases_standing(story->leases, lease.namespace), STANDING_KEPT);
-        assert_int_equal(leases_keep(story->leases, lease.namespace, 1001, false, 1, &longer),
+        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &longer),
                          LEASES_E_NOT_PERMITTED);
-        assert_int_equal(leases_keep(story->leases, lease.namespace, 1001, true, UINT64_MAX, &longer), 0);
+        assert_int_equal(story_keep(story, lease.namespace, 1001, true, UINT64_MAX, &longer), 0);
         assert_true(longer > until);
 }
 

@@ -161,7 +161,7 @@ static void ended_and_kept_names_are_known_after_a_restart(void **state)
         uint64_t until;
 
         assert_int_equal(story_release(story, ended.connection), 0);
-        assert_int_equal(leases_release(story->leases, &release, &until), 0);
+        assert_int_equal(leases_release(story->leases, &release, &until), LEASES_LATER);
         story_settle(story);
         story_restart(story);
         assert_int_equal(leases_standing(story->leases, "ended"), STANDING_ENDED);
@@ -180,7 +180,7 @@ static void a_keep_outlives_a_kill_between_release_and_end(void **state)
 
         attach = story_attach_request(story, &worker, &lease, ROLE_WORKER);
         assert_int_equal(story_attach(story, &attach), 0);
-        assert_int_equal(leases_release(story->leases, &release, &until), 0);
+        assert_int_equal(leases_release(story->leases, &release, &until), LEASES_LATER);
         story_settle(story);
         fake_env_kill(story->fake, &peer.process);
         fake_env_kill(story->fake, &worker.process);
@@ -203,7 +203,7 @@ static void a_claim_of_an_earlier_life_stands_against_everybody(void **state)
         uint64_t until;
 
         assert_int_equal(story_release(story, request.connection), 0);
-        assert_int_equal(leases_keep(story->leases, "mydebug", 1000, false, 0, &until), 0);
+        assert_int_equal(story_keep(story, "mydebug", 1000, false, 0, &until), 0);
         story_settle(story);
         story->before_loaded = claim_mydebug;
         story_restart(story);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import stat
 import threading
 import time
@@ -23,6 +24,7 @@ from ._namespace import Run
 LOCK_FILES = 2
 _LOCK_ROOT = "/tmp"  # not $TMPDIR: all runs of a user must meet in one place
 _LOCK_POLL = 0.05
+_RELEASE_TIMEOUT = 2.0
 _ANSWER_TIMEOUT = 30.0  # the daemon may first have to ask the server who it is
 
 
@@ -41,19 +43,29 @@ class DaemonSlot:
         self._run = run
         self._hold = Hold(run.socket)
         self._call = {"namespace": run.namespace, "secret": run.secret, "worker": run.worker,
-                      "database": cluster.database, "systemIdentifier": cluster.system_identifier}
+                      "database": cluster.database, "systemIdentifier": cluster.system_identifier,
+                      "request": secrets.token_hex(16)}  # a reply that a restart lost is given again
         self._grant = self._ask(timeout)
         self._hold.watch(f"{LEASE}.AcquireSlot", {**self._call, "reclaim": self._grant})
 
     def release(self) -> None:
         """By a call: a mere close looks like a death, and the daemon would first ask the server."""
+        deadline = time.monotonic() + _RELEASE_TIMEOUT
+        while not self._release_once() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._hold.close()
+
+    def _release_once(self) -> bool:
+        """False: no daemon. One that comes back would keep the slot for us, and from everybody else."""
         try:
             with Connection(self._hold.path) as connection:
                 connection.call(f"{LEASE}.ReleaseSlot", {
                     "namespace": self._run.namespace, "secret": self._run.secret, "grant": self._grant})
+        except DaemonUnavailable:
+            return False
         except BerthError:
             pass
-        self._hold.close()
+        return True
 
     def abandon(self) -> None:
         """In a forked child: the connection is closed already."""
