@@ -139,13 +139,17 @@ class Daemon:
         lines += [f"{name} = {conninfo}" for name, conninfo in self.databases.items()]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self):
-        self.write_config()
+    def launch(self):
+        """Starts it with the configuration as it is, and does not wait."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [BERTHD, "--config", self.config, "--socket", self.socket, "--state-dir", self.state],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=self.own_environment,
             )
+
+    def start(self):
+        self.write_config()
+        self.launch()
         try:
             until(self.answers, 30, "an answer of berthd")
         except AssertionError as error:

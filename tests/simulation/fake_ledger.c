@@ -9,6 +9,7 @@
 #include "util/alloc.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,16 +83,11 @@ static void remember_lease(struct fake_ledger *ledger, const struct ledger_chang
 /* The tables do not have it: a slot's request matters until a reboot only (store/held.h). */
 static void remember_request(struct fake_ledger *ledger, const struct ledger_change *change)
 {
-        unsigned n = (unsigned)change->grant + 1;
+        unsigned at = (unsigned)(change->grant % N_FAKE_REQUESTS);
 
-        if (n > ledger->n_requests) {
-                ledger->requests = alloc_array(ledger->requests, n, sizeof(*ledger->requests));
-                memset(ledger->requests + ledger->n_requests, 0,
-                       (n - ledger->n_requests) * sizeof(*ledger->requests));
-                ledger->n_requests = n;
-        }
-        if (change->request)
-                (void)strncpy(ledger->requests[n - 1], change->request, FAKE_REQUEST_SIZE - 1);
+        ledger->requests[at].grant = change->grant;
+        (void)snprintf(ledger->requests[at].request, sizeof(ledger->requests[at].request), "%s",
+                       change->request ? change->request : "");
 }
 
 static void remember(struct fake_ledger *ledger, const struct ledger_change *change)
@@ -305,10 +301,11 @@ struct loading {
 static void load_row(void *owner, const struct ledger_change *row)
 {
         const struct loading *loading = owner;
+        unsigned at = (unsigned)(row->grant % N_FAKE_REQUESTS);
         struct ledger_change with_request = *row;
 
-        if (row->kind == LEDGER_SLOT_GRANTED && *loading->ledger->requests[row->grant])
-                with_request.request = loading->ledger->requests[row->grant];
+        if (row->kind == LEDGER_SLOT_GRANTED && loading->ledger->requests[at].grant == row->grant)
+                with_request.request = loading->ledger->requests[at].request;
         loading->each(loading->owner, &with_request);
 }
 
@@ -325,6 +322,5 @@ void fake_ledger_done(struct fake_ledger *ledger)
 {
         fake_ledger_forget(ledger);
         free(ledger->durable);
-        free(ledger->requests);
         store_free(ledger->store);
 }

@@ -14,7 +14,7 @@
 
 struct store;
 
-#define FAKE_REQUEST_SIZE 40
+#define N_FAKE_REQUESTS 256 /* more than are held at a time */
 
 struct fake_ledger {
         struct ledger ledger; /* what the daemon gets */
@@ -24,8 +24,10 @@ struct fake_ledger {
         struct clock_event *commit, *telling;
         char (*durable)[NAMES_NAMESPACE_MAX + 1]; /* namespaces of granted leases, by number */
         unsigned n_durable;
-        char (*requests)[FAKE_REQUEST_SIZE]; /* what slots were asked for as, by grant */
-        unsigned n_requests;
+        struct {
+                int64_t grant;
+                char request[40];
+        } requests[N_FAKE_REQUESTS]; /* what the last slots were asked for as */
         uint64_t full_until; /* no space on the disk */
         bool has_refused;    /* a change without a callback waits for space */
 };
