@@ -477,6 +477,38 @@ static void kept_schemas_stay_until_the_time_that_was_stated(void **state)
         assert_true(leases_claim(story->leases, lease.namespace));
 }
 
+static void a_keep_that_the_ledger_refuses_is_not_promised(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct telling lease;
+        uint64_t connection = ++story->last_connection;
+
+        (void)story_acquire(story, &peer, &lease);
+        assert_int_equal(leases_keep(story->leases, connection, lease.namespace, 1000, false, 0), LEASES_LATER);
+        assert_null(story_take(story, connection, TOLD_KEPT));
+        assert_true(memory_ledger_refuse(story->memory));
+        assert_int_equal(story_take(story, connection, TOLD_KEPT)->error, LEASES_E_LEDGER);
+        assert_int_equal(leases_kept_until(story->leases, lease.namespace), 0);
+}
+
+static void a_release_keeps_schemas_also_where_the_ledger_refuses_for_now(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct telling lease;
+        struct lease_request holder = story_acquire(story, &peer, &lease);
+        struct lease_release release = {.connection = holder.connection, .exit_status = 1, .keep = true};
+        uint64_t until;
+
+        assert_int_equal(leases_release(story->leases, &release, &until), LEASES_LATER);
+        assert_true(memory_ledger_refuse(story->memory));
+        assert_int_equal(story_take(story, holder.connection, TOLD_KEPT)->error, 0);
+        story_settle(story);
+        story_restart(story);
+        assert_int_equal(leases_standing(story->leases, lease.namespace), STANDING_KEPT);
+}
+
 static void keeping_a_live_lease_s_schemas_takes_effect_at_its_end(void **state)
 {
         struct story *story = *state;
@@ -582,6 +614,8 @@ int main(void)
                 STORY(subscribers_hear_of_members_that_come_and_go),
                 STORY(a_connection_that_released_may_lease_again),
                 STORY(kept_schemas_stay_until_the_time_that_was_stated),
+                STORY(a_keep_that_the_ledger_refuses_is_not_promised),
+                STORY(a_release_keeps_schemas_also_where_the_ledger_refuses_for_now),
                 STORY(keeping_a_live_lease_s_schemas_takes_effect_at_its_end),
                 STORY(a_revoked_lease_ends_at_once_and_all_are_told),
                 STORY(a_lease_may_be_revoked_while_its_grant_is_told),

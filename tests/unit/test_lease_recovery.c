@@ -189,6 +189,46 @@ static void a_keep_outlives_a_kill_between_release_and_end(void **state)
         assert_int_equal(leases_standing(story->leases, "kept"), STANDING_KEPT);
 }
 
+static void an_attach_is_answered_when_a_crash_cannot_forget_it(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story), worker = story_peer(story);
+        struct telling lease;
+        struct lease_request attach;
+        const struct lease *attached;
+
+        (void)story_acquire_name(story, &peer, "mydebug", &lease);
+        attach = story_attach_request(story, &worker, &lease, ROLE_WORKER);
+        assert_int_equal(leases_attach(story->leases, &attach, &attached), LEASES_LATER);
+        (void)fake_env_turn(story->fake);
+        assert_null(story_take(story, attach.connection, TOLD_GRANTED));
+        assert_true(memory_ledger_confirm(story->memory));
+        assert_non_null(story_take(story, attach.connection, TOLD_GRANTED));
+        fake_env_kill(story->fake, &peer.process);
+        story_restart(story);
+        story_settle(story);
+        assert_int_equal(story_state(story, "mydebug"), LEASE_RECOVERING);
+        attach.connection = ++story->last_connection; /* it is known: at once */
+        assert_int_equal(leases_attach(story->leases, &attach, &attached), 0);
+}
+
+static void an_attach_that_the_ledger_refuses_fails_and_may_be_tried_again(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story), worker = story_peer(story);
+        struct telling lease;
+        struct lease_request attach;
+        const struct lease *attached;
+
+        (void)story_acquire_name(story, &peer, "mydebug", &lease);
+        attach = story_attach_request(story, &worker, &lease, ROLE_WORKER);
+        assert_int_equal(leases_attach(story->leases, &attach, &attached), LEASES_LATER);
+        assert_true(memory_ledger_refuse(story->memory));
+        story_settle(story);
+        assert_int_equal(story_take(story, attach.connection, TOLD_FAILED)->error, LEASES_E_LEDGER);
+        assert_int_equal(story_attach(story, &attach), 0);
+}
+
 static void claim_mydebug(struct story *story)
 {
         assert_true(leases_claim(story->leases, "mydebug"));
@@ -403,6 +443,8 @@ int main(void)
                 STORY(a_process_that_cannot_be_looked_at_counts_as_one_without_identity),
                 STORY(who_a_census_struck_off_is_not_watched_any_more),
                 STORY(an_ended_name_is_forgotten_only_a_while_after_its_end),
+                STORY(an_attach_is_answered_when_a_crash_cannot_forget_it),
+                STORY(an_attach_that_the_ledger_refuses_fails_and_may_be_tried_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,6 +266,27 @@ static void a_slot_is_claimed_again_once_its_cluster_is_known(void **state)
         (void)slot_story_hold(story, 2, NULL);
 }
 
+static void a_lost_reply_is_made_good_by_the_name_of_the_request(void **state)
+{
+        struct slot_story *story = *state;
+        struct slot_request holder = slot_story_request(story, 1), other, back;
+        int64_t grant, same;
+
+        holder.request = "the first";
+        assert_int_equal(slot_story_ask(story, &holder, &grant), 1);
+        slot_story_settle(story);
+        slot_story_restart(story);
+        other = slot_story_request(story, 2); /* another lease that happens to call it the same */
+        other.request = "the first";
+        assert_int_equal(slot_story_ask(story, &other, NULL), 0);
+        back = holder;
+        back.connection = ++story->last_connection;
+        assert_int_equal(slot_story_ask(story, &back, &same), 1);
+        assert_int_equal(same, grant);
+        slot_story_settle(story);
+        assert_non_null(slot_story_take(story, other.connection, SLOT_TOLD_GRANTED));
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, slot_story_setup, slot_story_teardown)
@@ -284,6 +305,7 @@ int main(void)
                 STORY(a_slot_beyond_the_configured_number_is_held_all_the_same),
                 STORY(two_clusters_that_turn_out_to_be_one_keep_all_their_holders),
                 STORY(a_slot_is_claimed_again_once_its_cluster_is_known),
+                STORY(a_lost_reply_is_made_good_by_the_name_of_the_request),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
