@@ -19,7 +19,8 @@ struct berth_lease {
         char label[BERTH_LABEL_MAX + 1];
         char role[16];
         char worker[17];
-        char request[REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same lease */
+        char request
+                [REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same lease */
 };
 
 static struct cJSON *ask_attach(const struct berth_lease *lease)

@@ -18,7 +18,8 @@ struct berth_slot {
         char database[256];
         char system_identifier[32];
         int number;
-        char request[REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same slot */
+        char request
+                [REQUEST_ID_SIZE]; /* asked again with this after a lost reply, the daemon gives the same slot */
         int64_t grant; /* -1 until granted; with it the same slot is claimed again from a restarted daemon */
 };
 

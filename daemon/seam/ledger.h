@@ -28,21 +28,21 @@ enum { LEDGER_E_UNAVAILABLE = 1 };
  * Behind each: the fields of struct ledger_change that it uses besides kind and time_usec.
  */
 enum ledger_change_kind {
-        LEDGER_LEASE_GRANTED,  /* lease, namespace, label, uid, secret_hash, forced, process, request; and member */
-        LEDGER_LEASE_REKEYED,  /* lease, secret_hash */
-        LEDGER_LEASE_ENDED,    /* lease, namespace, detail = "released" | "crashed" | "revoked", reason, exit_status */
-        LEDGER_LEASE_KEPT,     /* namespace, until_usec (real time; 0: no longer) */
-        LEDGER_MEMBER_JOINED,  /* lease, member, role, worker, uid, process */
-        LEDGER_MEMBER_LEFT,    /* lease, member */
-        LEDGER_SLOT_GRANTED,   /* grant, lease, namespace, worker, cluster, slot, process; request, until a reboot */
-        LEDGER_SLOT_FREED,     /* grant, detail = why */
-        LEDGER_CLAIMED,        /* database, schema, oid, namespace, sweep */
-        LEDGER_UNCLAIMED,      /* database, schema, oid */
-        LEDGER_SIGHTED,        /* database, schema, oid: seen for the first time */
-        LEDGER_UNSIGHTED,      /* database, schema, oid: no longer there */
-        LEDGER_SWEPT,          /* sweep, dry_run, complete, detail = the result as JSON */
-        LEDGER_VERDICT,        /* sweep, database, schema, oid, namespace, detail = verdict, reason, sqlstate, message */
-        LEDGER_NOTED,          /* an event only: detail = what, and lease, namespace, worker, database, schema if set */
+        LEDGER_LEASE_GRANTED, /* lease, namespace, label, uid, secret_hash, forced, process, request; and member */
+        LEDGER_LEASE_REKEYED, /* lease, secret_hash */
+        LEDGER_LEASE_ENDED, /* lease, namespace, detail = "released" | "crashed" | "revoked", reason, exit_status */
+        LEDGER_LEASE_KEPT,    /* namespace, until_usec (real time; 0: no longer) */
+        LEDGER_MEMBER_JOINED, /* lease, member, role, worker, uid, process */
+        LEDGER_MEMBER_LEFT,   /* lease, member */
+        LEDGER_SLOT_GRANTED, /* grant, lease, namespace, worker, cluster, slot, process; request, until a reboot */
+        LEDGER_SLOT_FREED, /* grant, detail = why */
+        LEDGER_CLAIMED,    /* database, schema, oid, namespace, sweep */
+        LEDGER_UNCLAIMED,  /* database, schema, oid */
+        LEDGER_SIGHTED,    /* database, schema, oid: seen for the first time */
+        LEDGER_UNSIGHTED,  /* database, schema, oid: no longer there */
+        LEDGER_SWEPT,      /* sweep, dry_run, complete, detail = the result as JSON */
+        LEDGER_VERDICT, /* sweep, database, schema, oid, namespace, detail = verdict, reason, sqlstate, message */
+        LEDGER_NOTED, /* an event only: detail = what, and lease, namespace, worker, database, schema if set */
         LEDGER_CHANGE_MAX_,
 };
 
@@ -106,8 +106,8 @@ typedef void ledger_history_fn(void *owner, uint64_t ticket, const struct ledger
 struct ledger;
 
 struct ledger_ops {
-        void (*submit)(struct ledger *ledger, const struct ledger_change *change, ledger_done_fn *done, void *owner,
-                       uint64_t ticket);
+        void (*submit)(struct ledger *ledger, const struct ledger_change *change, ledger_done_fn *done,
+                       void *owner, uint64_t ticket);
         /* False while a change is being tried again, or after a commit whose outcome is unknown. */
         bool (*healthy)(struct ledger *ledger);
         void (*history)(struct ledger *ledger, const char *namespace /* or NULL */, uint64_t since_usec,

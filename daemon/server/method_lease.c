@@ -278,8 +278,7 @@ static void on_queued(void *owner, uint64_t connection, unsigned position)
 static void on_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
 {
         struct services *services = owner;
-        struct call *call =
-                call_find(services->server, connection, secret ? method_acquire : method_attach);
+        struct call *call = call_find(services->server, connection, secret ? method_acquire : method_attach);
 
         if (call)
                 grant(call, services, lease, secret);

@@ -122,7 +122,8 @@ static struct lease_member *find_returning(struct lease_record *record, const st
         return NULL;
 }
 
-static void submit_joined(struct lease_record *record, const struct lease_member *member, ledger_done_fn *done)
+static void submit_joined(struct lease_record *record, const struct lease_member *member,
+                          ledger_done_fn *done)
 {
         struct ledger *ledger = record->leases->ledger;
 

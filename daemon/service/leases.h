@@ -88,8 +88,9 @@ struct lease_request {
         const char *label;     /* or NULL */
         enum role role;        /* ROLE_RUNNER or ROLE_CONTROLLER */
         const char *worker;    /* only Attach, role worker */
-        const char *request;   /* the caller's name for it, or NULL: asked again by the same uid, the same lease */
-        const char *secret;    /* only Attach: 32 hex digits */
+        const char
+                *request; /* the caller's name for it, or NULL: asked again by the same uid, the same lease */
+        const char *secret; /* only Attach: 32 hex digits */
         bool no_wait;
         uint64_t timeout_usec; /* 0: for ever */
 };
@@ -151,10 +152,11 @@ struct lease_release {
  */
 int leases_release(struct leases *leases, const struct lease_release *release, uint64_t *ret_kept_until_usec);
 /* Ends it now. permitted: the caller may end other users' leases. */
-int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bool permitted, const char *reason);
+int leases_revoke(struct leases *leases, const char *namespace, unsigned uid, bool permitted,
+                  const char *reason);
 /* Live or ended: its schemas stay for that long. LEASES_LATER: kept() is the answer. */
-int leases_keep(struct leases *leases, uint64_t connection, const char *namespace, unsigned uid, bool permitted,
-                uint64_t keep_usec);
+int leases_keep(struct leases *leases, uint64_t connection, const char *namespace, unsigned uid,
+                bool permitted, uint64_t keep_usec);
 
 void leases_connection_closed(struct leases *leases, uint64_t connection);
 
@@ -166,7 +168,8 @@ const struct lease *leases_resolve(struct leases *leases, uint64_t connection, c
 int64_t leases_member_on(struct leases *leases, uint64_t connection); /* that carries a lease there; 0: none */
 const struct lease *leases_find(struct leases *leases, const char *namespace); /* not ended */
 typedef void lease_fn(void *owner, const struct lease *lease);
-void leases_each(struct leases *leases, lease_fn *each, void *owner); /* waiting and not ended; oldest first */
+void leases_each(struct leases *leases, lease_fn *each,
+                 void *owner); /* waiting and not ended; oldest first */
 
 /* The last lease of a namespace whose schemas may still be there, or that ended a moment ago. */
 struct lease_past {
@@ -174,10 +177,10 @@ struct lease_past {
         const char *namespace;
         const char *label; /* or NULL */
         unsigned uid;
-        enum lease_state state;    /* LEASE_CRASHED and below */
-        uint64_t since_usec;       /* real time; 0: not on record */
-        uint64_t ended_usec;       /* real time */
-        uint64_t kept_until_usec;  /* 0: not kept */
+        enum lease_state state;   /* LEASE_CRASHED and below */
+        uint64_t since_usec;      /* real time; 0: not on record */
+        uint64_t ended_usec;      /* real time */
+        uint64_t kept_until_usec; /* 0: not kept */
 };
 typedef void lease_past_fn(void *owner, const struct lease_past *past);
 void leases_each_ended(struct leases *leases, lease_past_fn *each, void *owner); /* in no order */
@@ -203,4 +206,5 @@ void leases_unclaim(struct leases *leases, const char *namespace);
  */
 void leases_census(struct leases *leases, const struct live_set *live, uint64_t began_boottime);
 /* Ended namespaces of which a complete look found no schema any more need not be remembered in memory. */
-void leases_forget_ended(struct leases *leases, bool (*has_schemas)(void *owner, const char *namespace), void *owner);
+void leases_forget_ended(struct leases *leases, bool (*has_schemas)(void *owner, const char *namespace),
+                         void *owner);

@@ -132,7 +132,7 @@ static inline bool slot_is_waiting(const struct slot_record *record)
 /* slot_table.c */
 struct slot_record *slot_record_new(struct slots *slots, enum slot_stage stage);
 struct slot_record *slot_record_free(struct slot_record *record); /* out of all tables */
-void slot_record_leave(struct slot_record *record);                /* its connection; no more is told */
+void slot_record_leave(struct slot_record *record);               /* its connection; no more is told */
 struct slot_record *slot_record_find(struct slots *slots, uint64_t id);
 struct slot_connection *slot_connection_find(struct slots *slots, uint64_t id);
 struct slot_connection *slot_connection_get(struct slots *slots, uint64_t id, const struct peer *peer);

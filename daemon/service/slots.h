@@ -33,8 +33,8 @@ struct slot_request {
         uint64_t connection;
         struct peer peer;
         int64_t lease;
-        const char *namespace, *worker; /* worker NULL: gw0 */
-        const char *label;              /* of the lease, or NULL */
+        const char *namespace, *worker;           /* worker NULL: gw0 */
+        const char *label;                        /* of the lease, or NULL */
         const char *database, *system_identifier; /* or NULL */
         bool no_wait;
         uint64_t timeout_usec; /* 0: for ever */
@@ -64,7 +64,8 @@ struct slot_events {
         void (*queued)(void *owner, uint64_t connection, const struct slot_use *use, unsigned position);
         void (*granted)(void *owner, uint64_t connection, const struct slot_use *use);
         /* A waiting call came to nothing: SLOTS_E_*; message for UNREACHABLE, else NULL. */
-        void (*failed)(void *owner, uint64_t connection, const struct slot_use *use, int error, const char *message);
+        void (*failed)(void *owner, uint64_t connection, const struct slot_use *use, int error,
+                       const char *message);
         /* A held slot was given back elsewhere or taken away: "released" or "revoked". Not after a closed connection. */
         void (*let_go)(void *owner, uint64_t connection, const struct slot_use *use, bool revoked,
                        const char *reason);
@@ -97,14 +98,16 @@ int slots_acquire(struct slots *slots, const struct slot_request *request, const
  * grant 0: the only slot of this connection, or, where it has none, of the lease. lease 0: only this connection's
  * own. 0, or SLOTS_E_NOT_HELD. *ret_held_usec: for how long it was held.
  */
-int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64_t grant, uint64_t *ret_held_usec);
+int slots_release(struct slots *slots, uint64_t connection, int64_t lease, int64_t grant,
+                  uint64_t *ret_held_usec);
 void slots_connection_closed(struct slots *slots, uint64_t connection_id);
 /* revoked: not by its holder's Release; what it holds is drained. */
 void slots_lease_ended(struct slots *slots, int64_t lease, bool revoked, const char *reason);
 
 /* The sweep's: one at a time per id, behind every run. granted comes later, never from inside. */
 typedef void slots_granted_fn(void *owner, uint64_t id);
-void slots_request_for_sweep(struct slots *slots, unsigned cluster, uint64_t id, slots_granted_fn *granted, void *owner);
+void slots_request_for_sweep(struct slots *slots, unsigned cluster, uint64_t id, slots_granted_fn *granted,
+                             void *owner);
 void slots_done_for_sweep(struct slots *slots, uint64_t id); /* held or waiting */
 
 /* Holders by slot, then waiters in order; cluster as in databases.h, 0: nothing. */

@@ -36,7 +36,8 @@ struct held_file {
         char magic[16];
         char boot_id[BOOT_ID];
         uint32_t record_size;
-        _Atomic uint32_t has_overflown; /* more were held at a time than there is room for: it proves nothing */
+        _Atomic uint32_t
+                has_overflown; /* more were held at a time than there is room for: it proves nothing */
         struct held_record records[N_RECORDS];
 };
 
@@ -52,8 +53,8 @@ static int read_boot_id(char ret[BOOT_ID])
 
 static bool is_of_this_boot(const struct held_file *file, const char *boot_id)
 {
-        return !strncmp(file->magic, MAGIC, sizeof(file->magic)) && !memcmp(file->boot_id, boot_id, BOOT_ID) &&
-               file->record_size == sizeof(struct held_record);
+        return !strncmp(file->magic, MAGIC, sizeof(file->magic)) &&
+               !memcmp(file->boot_id, boot_id, BOOT_ID) && file->record_size == sizeof(struct held_record);
 }
 
 /* The magic last: what is cut short here was never a file of this boot. */

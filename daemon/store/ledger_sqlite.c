@@ -134,9 +134,10 @@ int ledger_sqlite_open(const char *state_dir, bool create, struct ledger_sqlite 
         }
         r = held_open(&ledger->held, state_dir);
         if (r)
-                log_warning("what slots are held cannot be noted in %s; %s; one that is granted just before a "
-                            "crash is forgotten; make room there",
-                            state_dir, strerror(-r));
+                log_warning(
+                        "what slots are held cannot be noted in %s; %s; one that is granted just before a "
+                        "crash is forgotten; make room there",
+                        state_dir, strerror(-r));
         *ret = TAKE(ledger);
         return 0;
 }

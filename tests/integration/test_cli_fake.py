@@ -648,6 +648,7 @@ def test_a_slot_in_a_run(path, fake):
                  PYTEST_XDIST_WORKER="gw5")
     slot, given_back = fake.of("AcquireSlot")[0], fake.of("ReleaseSlot")[0]
     assert done.returncode == 0 and done.stdout == "built\n" and done.stderr == ""
+    assert re.fullmatch("[0-9a-f]{32}", slot.parameters.pop("request"))
     assert slot.more and slot.parameters == {"namespace": NAMESPACE, "secret": SECRET, "worker": "gw5",
                                              "database": "tenant1"}
     assert given_back.parameters == {"namespace": NAMESPACE, "secret": SECRET, "grant": 7}

@@ -28,8 +28,8 @@ struct fake_ledger {
                 int64_t grant;
                 char request[40];
         } requests[N_FAKE_REQUESTS]; /* what the last slots were asked for as */
-        uint64_t full_until; /* no space on the disk */
-        bool has_refused;    /* a change without a callback waits for space */
+        uint64_t full_until;         /* no space on the disk */
+        bool has_refused;            /* a change without a callback waits for space */
 };
 
 void fake_ledger_init(struct fake_ledger *ledger, struct sim *sim);

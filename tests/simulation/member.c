@@ -81,7 +81,8 @@ static void call_attach(struct member *member)
 
 void member_call_slot(struct member *member)
 {
-        struct call call = {.kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->told_grant};
+        struct call call = {
+                .kind = CALL_SLOT, .database = member->endpoint->name, .grant = member->told_grant};
 
         (void)snprintf(call.request, sizeof(call.request), "%s-%u", member->worker, member->n_requests);
         if (!member->told_grant && chance_one_in(chance_of(member), 10))

@@ -37,8 +37,10 @@ static void summarize(uint64_t n, const struct counts *c, double seconds)
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                {"seed", required_argument, NULL, 's'}, {"schedules", required_argument, NULL, 'n'},
-                {"all", no_argument, NULL, 'a'},        {"verbose", no_argument, NULL, 'v'},
+                {"seed", required_argument, NULL, 's'},
+                {"schedules", required_argument, NULL, 'n'},
+                {"all", no_argument, NULL, 'a'},
+                {"verbose", no_argument, NULL, 'v'},
                 {NULL, 0, NULL, 0},
         };
         uint64_t seed = 1, n_schedules = 1000, n;

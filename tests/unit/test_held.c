@@ -26,7 +26,8 @@ static struct ledger_change granted(int64_t grant)
 
 static struct ledger_change freed(int64_t grant)
 {
-        return (struct ledger_change){.kind = LEDGER_SLOT_FREED, .time_usec = NOW, .grant = grant, .exit_status = -1};
+        return (struct ledger_change){
+                .kind = LEDGER_SLOT_FREED, .time_usec = NOW, .grant = grant, .exit_status = -1};
 }
 
 struct seen {

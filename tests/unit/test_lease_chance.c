@@ -32,7 +32,7 @@ struct connection {
         unsigned process, generation;
         bool asks;
         int attaches_to; /* index + 1, 0: it acquires */
-        int lease; /* index, -1: carries none */
+        int lease;       /* index, -1: carries none */
 };
 
 struct oracle {

@@ -485,7 +485,8 @@ static void a_keep_that_the_ledger_refuses_is_not_promised(void **state)
         uint64_t connection = ++story->last_connection;
 
         (void)story_acquire(story, &peer, &lease);
-        assert_int_equal(leases_keep(story->leases, connection, lease.namespace, 1000, false, 0), LEASES_LATER);
+        assert_int_equal(leases_keep(story->leases, connection, lease.namespace, 1000, false, 0),
+                         LEASES_LATER);
         assert_null(story_take(story, connection, TOLD_KEPT));
         assert_true(memory_ledger_refuse(story->memory));
         assert_int_equal(story_take(story, connection, TOLD_KEPT)->error, LEASES_E_LEDGER);
@@ -517,16 +518,14 @@ static void keeping_a_live_lease_s_schemas_takes_effect_at_its_end(void **state)
         struct lease_request holder = story_acquire(story, &peer, &lease);
         uint64_t until = 0, longer = 0;
 
-        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &until),
-                         LEASES_E_NOT_PERMITTED);
+        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &until), LEASES_E_NOT_PERMITTED);
         assert_int_equal(story_keep(story, "other", 1000, true, 1, &until), LEASES_E_NO_SUCH_LEASE);
         assert_int_equal(story_keep(story, lease.namespace, 1000, false, 0, &until), 0);
         fake_env_kill(story->fake, &peer.process);
         leases_connection_closed(story->leases, holder.connection);
         story_settle(story);
         assert_int_equal(leases_standing(story->leases, lease.namespace), STANDING_KEPT);
-        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &longer),
-                         LEASES_E_NOT_PERMITTED);
+        assert_int_equal(story_keep(story, lease.namespace, 1001, false, 1, &longer), LEASES_E_NOT_PERMITTED);
         assert_int_equal(story_keep(story, lease.namespace, 1001, true, UINT64_MAX, &longer), 0);
         assert_true(longer > until);
 }
