@@ -148,8 +148,7 @@ void lease_member_write(struct lease_record *record, const struct lease_member *
         submit_joined(record, member, NULL);
 }
 
-/* Mostly of a young lease. NULL: that has ended meanwhile, or the member has left. */
-static struct lease_record *find_by_member(struct leases *leases, int64_t id, struct lease_member **ret)
+struct lease_record *lease_by_member(struct leases *leases, int64_t id, struct lease_member **ret)
 {
         struct lease_record *record;
 
@@ -178,7 +177,7 @@ static void on_joined(void *owner, uint64_t ticket, int error)
 {
         struct leases *leases = owner;
         struct lease_member *member;
-        struct lease_record *record = find_by_member(leases, (int64_t)ticket, &member);
+        struct lease_record *record = lease_by_member(leases, (int64_t)ticket, &member);
 
         if (!record)
                 return;

@@ -199,6 +199,8 @@ void lease_member_write(struct lease_record *record, const struct lease_member *
 /* Likewise, and its attach is answered when it is there. */
 void lease_member_await(struct lease_record *record, struct lease_member *member);
 struct lease_member *lease_member_of(struct lease_record *record, uint64_t connection);
+/* Mostly of a young lease. NULL: that has ended meanwhile, or the member has left. */
+struct lease_record *lease_by_member(struct leases *leases, int64_t id, struct lease_member **ret);
 void lease_member_watch(struct lease_record *record, struct lease_member *member);
 void lease_member_close(struct lease_record *record, struct lease_member *member);
 void lease_members_unwatch(struct lease_record *record);

@@ -93,31 +93,17 @@ void leases_load(struct leases *leases, const struct ledger_change *row)
                 loaders[row->kind](leases, row);
 }
 
-static struct lease_record *find_member(struct leases *leases, int64_t id, struct lease_member **ret)
-{
-        struct lease_record *record;
-
-        TAILQ_FOREACH (record, &leases->all, link) {
-                for (unsigned i = 0; i < record->lease.n_members; i++) {
-                        *ret = &record->lease.members[i];
-                        if ((*ret)->id == id)
-                                return record;
-                }
-        }
-        return NULL;
-}
-
 const struct peer *leases_recovering_peer(struct leases *leases, int64_t id)
 {
         struct lease_member *member;
 
-        return find_member(leases, id, &member) && !member->connection ? &member->peer : NULL;
+        return lease_by_member(leases, id, &member) && !member->connection ? &member->peer : NULL;
 }
 
 void leases_adopt(struct leases *leases, int64_t id, uint64_t connection)
 {
         struct lease_member *member;
-        struct lease_record *record = find_member(leases, id, &member);
+        struct lease_record *record = lease_by_member(leases, id, &member);
 
         member->connection = connection;
         lease_carrier_set(leases, connection, record);

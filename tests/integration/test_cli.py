@@ -110,7 +110,8 @@ def test_a_daemon_that_comes_back_finds_its_runs(daemon, how):
     assert held.stderr.read() == "" and states(daemon, "--all")[namespace] == "released"
 
 
-def test_a_slot_is_the_same_one_after_a_restart(daemon):
+def test_a_slot_is_the_same_one_after_a_restart(make_daemon):
+    daemon = make_daemon({"start_grace": "30s"})
     held, _ = hold(daemon, "--database", "tenant2", verb="slot")
 
     def holders():
