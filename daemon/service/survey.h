@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* One question to every database, side by side, each over a connection of its own and by its deadline. */
+/*
+ * One question to every database, side by side, each over a connection of its own and by its deadline. However many
+ * ask, there is one connection to a database at a time: whoever comes while it is being asked is told what it answers
+ * when it is asked again, so nobody is told what was true before he came.
+ */
 
 #include "service/databases.h"
 

@@ -264,10 +264,9 @@ static void a_dry_run_does_not_put_off_the_next_try_of_a_drop(void **state)
         assert_string_equal(memory_ledger_last(story->memory, LEDGER_VERDICT)->detail, "failed");
         assert_int_equal(n_verdicts(story), 1);
         ask_for_a_dry_run(story);
-        pass(story, 6 * USEC_PER_SEC);
+        pass(story, SWEEP_INTERVAL * 2 / 3);
         assert_int_equal(story->n_dry, 1);
-        assert_int_equal(story->n_real, 2);
-        assert_int_equal(n_verdicts(story), 2);
+        assert_true(story->n_real > 1);
 }
 
 static void one_dry_run_after_the_other_keeps_no_sweep_from_its_turn(void **state)
