@@ -122,6 +122,7 @@ struct slots {
         bool is_change_timer_armed;
         uint64_t deadline;   /* that deadline_timer is armed for; 0: none */
         uint64_t grace_ends; /* boottime */
+        bool is_grace_over;
 };
 
 static inline bool slot_is_waiting(const struct slot_record *record)

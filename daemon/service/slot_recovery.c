@@ -80,6 +80,19 @@ static struct slot_cluster *place_of(const struct slot_record *record, unsigned 
         return slot_cluster_get(slots, id);
 }
 
+/* Its own cluster may be the one of which we do not know yet, and the one we know a clone of it: the grace decides. */
+static bool may_be_elsewhere(const struct slot_record *record, unsigned id)
+{
+        const struct slots *slots = record->slots;
+
+        if (slots->is_grace_over || !strcmp(place_of(record, id)->key, record->cluster_key))
+                return false;
+        for (unsigned i = 0; i < databases_count(slots->databases); i++)
+                if (!databases_at(slots->databases, i)->cluster)
+                        return true;
+        return false;
+}
+
 /* From the queue of its cluster on it is as any other whose holder died. */
 static void place(struct slot_record *record, unsigned id)
 {
@@ -98,7 +111,8 @@ static void on_placed(void *owner, uint64_t id, unsigned cluster, const char *wh
 
         record->is_placed = false;
         if (cluster) {
-                place(record, cluster);
+                if (!may_be_elsewhere(record, cluster))
+                        place(record, cluster);
                 return;
         }
         slot_report(record, why);
@@ -117,15 +131,18 @@ void slot_give_up_lost(struct slot_record *record, const char *why)
         if (record->watch)
                 slots->env->ops->process_unwatch(record->watch);
         record->watch = NULL;
-        record->why = why;
+        if (!record->why)
+                record->why = why;
         (void)snprintf(identifier, sizeof(identifier), "%.*s", (int)strcspn(record->cluster_key, "@"),
                        record->cluster_key);
         if (!*identifier || !databases_count(slots->databases)) {
-                slot_end(record, why);
+                slot_end(record, record->why);
                 slot_record_free(record);
                 return;
         }
         cluster = databases_known_cluster(slots->databases, NULL, identifier);
+        if (cluster && may_be_elsewhere(record, cluster))
+                return;
         if (cluster)
                 place(record, cluster);
         else
@@ -198,6 +215,7 @@ void slot_on_grace(void *owner)
                 arm_grace(slots, LATE_USEC);
                 return;
         }
+        slots->is_grace_over = true;
         for (record = TAILQ_FIRST(&slots->all); record; record = next) {
                 next = TAILQ_NEXT(record, link);
                 if (record->stage != SLOT_LOST || record->is_placed)
@@ -275,7 +293,8 @@ struct slot_record *slot_merge_adopter(struct slot_record *lost)
         struct slot_record *record;
 
         TAILQ_FOREACH (record, &slots->all, link)
-                if (record->only_reclaim && record->stage == SLOT_RESOLVING && record->reclaim == lost->use.grant)
+                if (record->only_reclaim && record->stage == SLOT_RESOLVING &&
+                    record->reclaim == lost->use.grant)
                         break;
         if (lost->stage != SLOT_LOST || !record)
                 return lost;

@@ -82,6 +82,14 @@ void fake_databases_add(struct databases *databases, const char *name, unsigned 
         databases->n++;
 }
 
+void fake_databases_add_clone(struct databases *databases, const char *name, unsigned cluster, unsigned of)
+{
+        struct cluster *server = &databases->list[databases->n].cluster;
+
+        fake_databases_add(databases, name, cluster, true);
+        (void)snprintf(server->system_identifier, sizeof(server->system_identifier), "70000000000%u", of);
+}
+
 void fake_databases_forget(struct databases *databases, const char *name)
 {
         int i = index_of(databases, name, NULL);

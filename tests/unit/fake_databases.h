@@ -14,6 +14,8 @@ struct databases *fake_databases_free(struct databases *databases); /* complains
 
 /* "name" is a database of the cluster. known false: that takes asking its server. */
 void fake_databases_add(struct databases *databases, const char *name, unsigned cluster, bool known);
+/* As if copied from another: its system_identifier, and an address of its own. */
+void fake_databases_add_clone(struct databases *databases, const char *name, unsigned cluster, unsigned of);
 /* Known no longer: that takes asking its server. */
 void fake_databases_forget(struct databases *databases, const char *name);
 /* As if [databases] were empty; clusters that were added stay known. */

@@ -39,6 +39,7 @@ struct fake_env {
         uint64_t boottime, suspended, realtime_offset, order, chance, ticks;
         uint32_t said;
         bool has_said;
+        uint64_t tick;
         unsigned depth, n_watches;
         pid_t last_pid;
         struct process processes[PROCESSES_MAX];
@@ -53,7 +54,7 @@ static struct fake_env *fake_of(struct env *env)
 
 static uint64_t boottime(struct env *env)
 {
-        return fake_of(env)->boottime;
+        return fake_of(env)->boottime += fake_of(env)->tick;
 }
 
 static uint64_t monotonic(struct env *env)
@@ -288,7 +289,8 @@ void fake_env_pass(struct fake_env *fake, uint64_t usec)
                 fake->boottime = timer->at;
                 (void)fake_env_turn(fake);
         }
-        fake->boottime = until;
+        if (fake->boottime < until) /* a callback may have stalled the loop */
+                fake->boottime = until;
 }
 
 void fake_env_suspend(struct fake_env *fake, uint64_t usec)
@@ -345,6 +347,21 @@ struct process_id fake_env_reuse_pid(struct fake_env *fake, const struct process
 void fake_env_hide(struct fake_env *fake, const struct process_id *process)
 {
         fake->processes[process->pid].hidden = true;
+}
+
+unsigned fake_env_n_watched(const struct fake_env *fake)
+{
+        const struct process_watch *watch;
+        unsigned n = 0;
+
+        TAILQ_FOREACH (watch, &fake->watches, link)
+                n++;
+        return n;
+}
+
+void fake_env_tick(struct fake_env *fake, uint64_t usec)
+{
+        fake->tick = usec;
 }
 
 unsigned fake_env_n_watches(const struct fake_env *fake)

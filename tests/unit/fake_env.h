@@ -24,6 +24,7 @@ void fake_env_pass(struct fake_env *fake, uint64_t usec);
 bool fake_env_fire_early(struct fake_env *fake, uint64_t usec);
 void fake_env_stall(struct fake_env *fake, uint64_t usec); /* time goes on, and the loop does not turn */
 void fake_env_suspend(struct fake_env *fake, uint64_t usec); /* as that, and CLOCK_MONOTONIC stands still */
+void fake_env_tick(struct fake_env *fake, uint64_t usec); /* from now on time goes on by this at every look */
 void fake_env_set_clock(struct fake_env *fake, uint64_t realtime_usec); /* the wall clock alone */
 unsigned fake_env_n_timers_armed(const struct fake_env *fake);
 
@@ -34,6 +35,7 @@ struct process_id fake_env_reuse_pid(struct fake_env *fake, const struct process
 /* Whether it is there cannot be told. */
 void fake_env_hide(struct fake_env *fake, const struct process_id *process);
 unsigned fake_env_n_watches(const struct fake_env *fake); /* ever made */
+unsigned fake_env_n_watched(const struct fake_env *fake); /* now */
 
 /* The next 32 bits that are asked for, in place of random ones. */
 void fake_env_say_random(struct fake_env *fake, uint32_t bits);

@@ -61,12 +61,22 @@ static void free_entry(struct entry *entry)
         free(entry);
 }
 
+/* -1: not told; less is nothing. */
+static void refuse_nonsense(const struct ledger_change *change)
+{
+        if (change->exit_status >= -1)
+                return;
+        (void)fprintf(stderr, "memory_ledger: exit status %d\n", change->exit_status);
+        abort();
+}
+
 static void submit(struct ledger *ledger, const struct ledger_change *change, ledger_done_fn *done,
                    void *owner, uint64_t ticket)
 {
         struct memory_ledger *memory = (struct memory_ledger *)ledger;
         struct entry *entry = NEW(struct entry);
 
+        refuse_nonsense(change);
         *entry = (struct entry){.change = *change, .done = done, .owner = owner, .ticket = ticket};
         copy_texts(&entry->change);
         TAILQ_INSERT_TAIL(&memory->pending, entry, link);

@@ -81,11 +81,51 @@ static void what_the_ledger_does_not_know_is_not_adopted(void **state)
         assert_int_equal(leases_member_on(story->leases, KEPT), 0);
 }
 
+/* Whatever stands before it: another lease, another member. */
+static void each_member_of_each_lease_is_found(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story), worker = story_peer(story);
+        struct telling first, second;
+        struct lease_request attach;
+
+        (void)story_acquire(story, &peer, &first);
+        (void)story_acquire(story, &peer, &second);
+        attach = story_attach_request(story, &worker, &second, ROLE_WORKER);
+        assert_int_equal(story_attach(story, &attach), 0);
+        story_settle(story);
+        adopted = leases_member_on(story->leases, attach.connection);
+        story->before_loaded = adopt;
+        story_restart(story);
+        assert_int_equal(story_state(story, first.namespace), LEASE_RECOVERING);
+        assert_int_equal(story_state(story, second.namespace), LEASE_LIVE);
+        assert_int_equal(leases_find(story->leases, second.namespace)->members[1].connection, KEPT);
+        assert_null(leases_recovering_peer(story->leases, 4711));
+}
+
+static void who_waits_or_has_released_is_on_no_lease(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct lease_request holder, waiter = story_request(story, &peer);
+        char message[NAMES_MESSAGE_SIZE];
+
+        story->settings.max_leases = 1;
+        leases_configure(story->leases, &story->settings);
+        holder = story_acquire(story, &peer, NULL);
+        assert_int_equal(leases_acquire(story->leases, &waiter, message), 0);
+        assert_int_equal(leases_member_on(story->leases, waiter.connection), 0);
+        assert_int_equal(story_release(story, holder.connection), 0);
+        assert_int_equal(leases_member_on(story->leases, holder.connection), 0);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, story_setup, story_teardown)
         const struct CMUnitTest tests[] = {
                 STORY(its_lease_is_live_at_once),
+                STORY(each_member_of_each_lease_is_found),
+                STORY(who_waits_or_has_released_is_on_no_lease),
                 STORY(it_keeps_the_lease_of_a_process_that_has_gone),
                 STORY(its_end_is_noticed_as_any_other),
                 STORY(what_the_ledger_does_not_know_is_not_adopted),

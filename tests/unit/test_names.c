@@ -305,6 +305,30 @@ static void each_short_string_is_a_name_in_one_way_or_in_none(void **state)
         assert_true(n_schemas > 1000);
 }
 
+/* Of what lay there before, nothing is left in a part; and 63 bytes are a name, 64 are none. */
+static void a_name_is_as_long_as_it_may_be_and_its_parts_end_where_they_end(void **state)
+{
+        char text[80] = "test_dead_gw0_", made[NAMES_MAX + 1];
+        struct berth_name name;
+        char suffix[80];
+
+        (void)state;
+        memset(&name, 'x', sizeof(name));
+        assert_true(names_parse_schema("test_dead_gw0_two", &name));
+        assert_string_equal(name.namespace, "dead");
+        assert_string_equal(name.worker, "gw0");
+        assert_string_equal(name.suffix, "two");
+        memset(text + strlen(text), 's', NAMES_MAX - strlen(text));
+        text[NAMES_MAX] = '\0';
+        assert_true(names_parse_schema(text, &name));
+        assert_true(names_make_schema(name.namespace, name.worker, name.suffix, made, NULL));
+        assert_string_equal(made, text);
+        (void)snprintf(suffix, sizeof(suffix), "%ss", name.suffix);
+        assert_false(names_make_schema("dead", "gw0", suffix, made, NULL));
+        text[NAMES_MAX] = 's';
+        assert_false(names_parse_schema(text, &name));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -319,6 +343,7 @@ int main(void)
                 cmocka_unit_test(a_suggestion_has_nothing_of_the_one_before),
                 cmocka_unit_test(worker_numbers_are_read_as_the_vectors_say),
                 cmocka_unit_test(a_slot_comes_from_the_worker_and_not_from_the_pid),
+                cmocka_unit_test(a_name_is_as_long_as_it_may_be_and_its_parts_end_where_they_end),
                 cmocka_unit_test(each_short_string_is_a_name_in_one_way_or_in_none),
         };
 

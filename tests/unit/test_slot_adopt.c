@@ -130,12 +130,73 @@ static void what_is_not_on_record_is_not_adopted(void **state)
         assert_int_equal(slots_adopt(story->slots, grant + 1, KEPT), -SLOTS_E_NOT_HELD);
 }
 
+static void what_its_client_has_claimed_meanwhile_is_not_adopted(void **state)
+{
+        struct slot_story *story = *state;
+        int64_t grant, again;
+        struct slot_request back = restart(story, false, &grant);
+
+        back.connection = ++story->last_connection;
+        back.database = "other"; /* known, and the same server after all */
+        back.reclaim = grant;
+        assert_int_equal(slot_story_ask(story, &back, &again), 1);
+        assert_int_equal(again, grant);
+        fake_databases_answer(story->databases, NULL);
+        slot_story_settle(story);
+        assert_int_equal(slot_story_take(story, KEPT, SLOT_TOLD_FAILED)->error, SLOTS_E_NOT_ADOPTED);
+        assert_int_equal(slot_story_n_held(story, 2), 1);
+        assert_int_equal(slot_story_n_held(story, 1), 0);
+}
+
+static void of_two_each_is_adopted_for_itself(void **state)
+{
+        struct slot_story *story = *state;
+        int64_t first, second, held;
+        uint64_t usec;
+
+        (void)slot_story_hold(story, 1, &first);
+        (void)slot_story_hold(story, 2, &second);
+        slot_story_settle(story);
+        fake_databases_forget(story->databases, "main");
+        fake_databases_forget(story->databases, "tenant");
+        slot_story_restart(story);
+        assert_int_equal(slots_lost_peer(story->slots, second)->uid, 1000);
+        assert_int_equal(slots_adopt(story->slots, first, KEPT), 0);
+        assert_int_equal(slots_adopt(story->slots, second, KEPT + 1), 0);
+        assert_int_equal(slots_release(story->slots, 77, 2, second, &usec), 0);
+        slot_story_settle(story);
+        assert_int_equal(slot_story_take(story, KEPT + 1, SLOT_TOLD_LET_GO)->grant, second);
+        assert_null(slot_story_take(story, KEPT, SLOT_TOLD_LET_GO));
+        assert_int_equal(n_held_on(story, &held), 1);
+        assert_int_equal(held, first);
+}
+
+static void what_is_held_on_a_connection_is_counted_whatever_room_there_is(void **state)
+{
+        struct slot_story *story = *state;
+        int64_t grant, held[2] = {0};
+        struct slot_request holder = slot_story_hold(story, 1, &grant), waiter;
+
+        holder.database = "other";
+        assert_int_equal(slot_story_ask(story, &holder, NULL), 1);
+        assert_int_equal(slots_held_on(story->slots, holder.connection, held, 1), 2);
+        assert_int_equal(held[0], grant);
+        assert_int_equal(held[1], 0);
+        (void)slot_story_hold(story, 2, NULL);
+        waiter = slot_story_wait(story, 3);
+        assert_int_equal(slots_held_on(story->slots, waiter.connection, held, 2), 0);
+        assert_int_equal(slots_held_on(story->slots, 4711, held, 2), 0);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, slot_story_setup, slot_story_teardown)
         const struct CMUnitTest tests[] = {
                 STORY(it_is_held_at_once_where_its_cluster_is_known),
                 STORY(its_client_is_not_told_again),
+                STORY(what_its_client_has_claimed_meanwhile_is_not_adopted),
+                STORY(of_two_each_is_adopted_for_itself),
+                STORY(what_is_held_on_a_connection_is_counted_whatever_room_there_is),
                 STORY(a_server_out_of_reach_leaves_it_to_its_client),
                 STORY(released_from_elsewhere_it_is_told_so),
                 STORY(released_by_itself_it_is_free),
