@@ -158,7 +158,12 @@ proctype Daemon(byte n)
         /* lease_members.c: every connection and every process is proven gone; lease_end.c */
         :: atomic { up && lease[n] && grant[n] == IDLE && !asks[n] && !granted[n] && !alive[n] ->
                     lease[n] = 0; ledger[n] = 0; ended_since[n] = 1 }
-        /* sweep.c, learn(), start_drop(): a claim of a former life, and none of its backends is there any more */
+        /*
+         * A claim of a former life is freed when none of its backends is there any more: census.c, take_sessions()
+         * finds them by their label, the stage "ending" ends those of a life that is over and looks again, and
+         * sightings.c, sightings_free_claims(), called by sweep.c, learn(), frees where no other sweep is connected.
+         * Ending is no step of its own here: the server may get to what was sent at any time before.
+         */
         :: atomic { up && claim[n] && claim_epoch[n] != epoch &&
                     (!ORPHANS || (!drop_sent[AT(n, 0)] && !drop_sent[AT(n, 1)])) ->
                     claim[n] = 0; ledger_claim[n] = 0 }

@@ -275,8 +275,9 @@ static uint64_t latency(struct pg_connection *connection)
 
         if (server_fault(&sim->server, connection->endpoint) == FAULT_SLOW)
                 return chance_below(&sim->chance, 6 * SEC);
+        /* A flush that takes its time, and may take longer than the life of the daemon that asked for it. */
         if (connection->question == PG_COMMIT && !sim->calm && chance_one_in(&sim->chance, 8))
-                return chance_below(&sim->chance, 8 * SEC); /* a flush that takes its time */
+                return chance_below(&sim->chance, (chance_one_in(&sim->chance, 4) ? 60 : 8) * SEC);
         if (connection->question == PG_DROP)
                 return chance_between(&sim->chance, 1 * MSEC, 300 * MSEC);
         return chance_between(&sim->chance, 100, 2000);

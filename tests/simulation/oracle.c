@@ -154,6 +154,22 @@ static bool still_builds(const struct session *session, const struct server_clus
                backend->schema->maker == backend;
 }
 
+static void describe_holders(struct sim *sim, const struct server_cluster *cluster)
+{
+        const struct session *session;
+        const struct run *run;
+
+        TAILQ_FOREACH (session, &sim->sessions, link)
+                if (still_builds(session, cluster))
+                        sim_say(sim, "builds: pid %d, %s, grant %lld", session->backend->pid,
+                                session->backend->application_name, (long long)session->grant);
+        TAILQ_FOREACH (run, &sim->runs, link)
+                for (unsigned i = 1; i < run->n_members; i++)
+                        if (member_holds_slot(&run->members[i]))
+                                sim_say(sim, "holds: run %u (%s), member %u, grant %lld", run->number,
+                                        run->namespace, i, (long long)run->members[i].grant);
+}
+
 static void check_slots(struct sim *sim, const struct server_cluster *cluster)
 {
         unsigned n = fake_pg_n_drops(&sim->pg, cluster), n_drops = n;
@@ -166,6 +182,8 @@ static void check_slots(struct sim *sim, const struct server_cluster *cluster)
                 for (unsigned i = 1; i < run->n_members; i++)
                         n += member_holds_slot(&run->members[i]) &&
                              run->members[i].endpoint->database->cluster == cluster;
+        if (n > sim->settings.ddl_slots)
+                describe_holders(sim, cluster);
         if (n > sim->settings.ddl_slots)
                 oracle_fail(sim, "%u hold slots of %s, %u of them drops; there are %u", n, cluster->address,
                             n_drops, sim->settings.ddl_slots);
