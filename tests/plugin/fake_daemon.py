@@ -231,7 +231,7 @@ class FakeDaemon:
             self._end(lease, "released", None)
 
     def _AcquireSlot(self, client, more, namespace=None, secret=None, worker=None, database=None,
-                     systemIdentifier=None, noWait=None, timeoutUSec=None, reclaim=None):
+                     systemIdentifier=None, noWait=None, timeoutUSec=None, reclaim=None, request=None):
         lease = self._known(namespace, secret)
         self._check_cluster(database, systemIdentifier)
         if reclaim is not None:
