@@ -43,13 +43,13 @@ void describe_holders(const struct cJSON *holders, char *text, size_t size)
 
         *text = '\0';
         for (const struct cJSON *holder = json_first(holders); holder; holder = json_next(holder)) {
-                const char *namespace = json_get_string(holder, "namespace");
+                const char *run = json_get_string(holder, "namespace"); /* empty: the sweep */
                 const char *worker = json_get_string(holder, "worker");
                 char held[BERTH_DURATION_SIZE];
                 int n;
 
                 n = snprintf(text + used, size - used, "%s%s%s%s for %s", used ? ", " : "",
-                             worker ? worker : "", worker ? " of " : "", namespace ? namespace : "?",
+                             worker ? worker : "", worker ? " of " : "", run && *run ? run : "the sweep",
                              berth_format_duration(json_get_integer(holder, "heldUSec", 0), held));
                 if (n < 0 || (size_t)n >= size - used) {
                         text[used] = '\0'; /* only whole holders */

@@ -29,6 +29,20 @@ def stale(databases, count=1, tables=1):
     return names
 
 
+def build(schema, tables):
+    """SQL, one transaction: a schema as an application's: three indexes and two foreign keys a table."""
+    return f"""
+        CREATE SCHEMA "{schema}";
+        SET LOCAL search_path = "{schema}";
+        DO $$ BEGIN
+            FOR i IN 0 .. {tables - 1} LOOP
+                EXECUTE format('CREATE TABLE t%s (id serial PRIMARY KEY, a int REFERENCES t%s, b int REFERENCES t%s,
+                                c text); CREATE INDEX ON t%1$s (a); CREATE INDEX ON t%1$s (b)',
+                               i, greatest(i - 1, 0), i / 2);
+            END LOOP;
+        END $$;"""
+
+
 def label(schema, worker="gw0"):
     """The application_name of the run that a schema belongs to."""
     return f"pytest_{worker}_{schema.split('_')[1]}"

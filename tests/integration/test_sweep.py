@@ -217,15 +217,6 @@ def test_a_schema_in_use_fails_with_its_holder_named_and_the_rest_goes(make_daem
     assert verdicts(daemon.sweep()) == {("platform", names[1]): "dropped"}
 
 
-def test_a_backlog_of_56_schemas_of_220_tables_goes_at_default_settings(eager, databases, clusters):
-    main, _ = clusters
-    daemon = eager()
-    names = stale({"platform": main}, count=56, tables=220)
-    result = daemon.sweep()
-    assert verdicts(result) == {("platform", name): "dropped" for name in names}
-    assert main.schemas("platform") == []
-
-
 def test_a_dry_run_that_cannot_list_dependents_promises_nothing(eager, databases, clusters):
     proxy = Proxy(clusters[0])
     daemon = eager(platform=proxy.conninfo("platform"))

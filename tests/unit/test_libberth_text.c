@@ -100,12 +100,13 @@ static struct cJSON *parse(const char *text)
 static void holders_are_told_whole_or_not_at_all(void **state)
 {
         struct cJSON *holders = parse("[{\"namespace\":\"pa\",\"worker\":\"gw3\",\"heldUSec\":1200000},"
-                                      "{\"namespace\":\"pb\",\"worker\":null,\"heldUSec\":3000000}]");
+                                      "{\"namespace\":\"pb\",\"worker\":null,\"heldUSec\":3000000},"
+                                      "{\"namespace\":\"\",\"worker\":null,\"heldUSec\":4000000}]");
         char text[64];
 
         (void)state;
         describe_holders(holders, text, sizeof(text));
-        assert_string_equal(text, "gw3 of pa for 1.2s, pb for 3s");
+        assert_string_equal(text, "gw3 of pa for 1.2s, pb for 3s, the sweep for 4s");
         describe_holders(holders, text, 28);
         assert_string_equal(text, "gw3 of pa for 1.2s");
         describe_holders(NULL, text, sizeof(text));
