@@ -291,7 +291,7 @@ static const char *check_promises(const struct story *story, const struct story_
                     next->lease <= change->id)
                         return say("the number of a lease comes back", next->lease, change->id);
                 /* A slot is granted before it is written: its number counts from the first. */
-                if (change->state == STORY_SUBMITTED && change->kind == LEDGER_SLOT_GRANTED &&
+                if (!change->is_unreserved && change->state == STORY_SUBMITTED && change->kind == LEDGER_SLOT_GRANTED &&
                     next->grant <= change->id)
                         return say("the number of a slot's grant comes back", next->grant, change->id);
         }

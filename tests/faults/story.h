@@ -20,6 +20,7 @@ struct story_change {
         enum ledger_change_kind kind;
         int64_t id; /* of the lease, member, grant, claim */
         bool is_waited_for;
+        bool is_unreserved; /* the number of a slot's grant may come back after a crash */
         enum story_state state;
 };
 

@@ -27,7 +27,7 @@ struct vfs_call {
         enum vfs_op op;
         const char *path;     /* NULL: a temporary file */
         const void *data;     /* VFS_WRITE */
-        int length;           /* VFS_READ, VFS_WRITE */
+        int length;           /* VFS_READ, VFS_WRITE, VFS_SHM_LOCK */
         sqlite3_int64 offset; /* or the size that VFS_TRUNCATE leaves; VFS_DELETE: is the directory synced */
 };
 
