@@ -2,13 +2,12 @@
 #include "core/slot_queue.h"
 
 #include "util/alloc.h"
+#include "util/hash.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define uthash_fatal(message) alloc_failed()
-#include <uthash.h>
 
 /*
  * Who waits stands in a line: one line per party, and one for the sweep. The lines of the parties that have

@@ -15,10 +15,10 @@
 #include "proto/varlink.h"
 #include "server/call.h"
 #include "service/peer.h"
+#include "util/hash.h"
 
 #include <event2/event_struct.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #define CONNECTION_PENDING_MAX (VARLINK_FRAME_MAX + 1) /* bytes read and not dispatched */
 #define CONNECTION_OUTPUT_MAX  (1024 * 1024)           /* bytes a client has not taken, before one more reply */

@@ -6,11 +6,11 @@
 #include "server/connection.h"
 #include "server/keep.h"
 #include "server/server.h"
+#include "util/hash.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #define INBOX_SIZE 16384
 

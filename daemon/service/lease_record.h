@@ -22,9 +22,8 @@
 #include <sys/queue.h>
 
 #include "util/alloc.h"
+#include "util/hash.h"
 
-#define uthash_fatal(message) alloc_failed()
-#include <uthash.h>
 
 struct lease_secret {
         char text[BERTH_SECRET_SIZE];

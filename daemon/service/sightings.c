@@ -3,10 +3,10 @@
 
 #include "util/alloc.h"
 #include "util/cleanup.h"
+#include "util/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct entry {
         char *key; /* database/schema/oid; none of the last two holds a slash */

@@ -26,9 +26,8 @@
 #include <sys/queue.h>
 
 #include "util/alloc.h"
+#include "util/hash.h"
 
-#define uthash_fatal(message) alloc_failed()
-#include <uthash.h>
 
 enum slot_stage { SLOT_RESOLVING, SLOT_QUEUED, SLOT_IN_USE, SLOT_LOST, SLOT_ORPHANED, SLOT_OVER };
 

@@ -48,7 +48,8 @@ static const struct fault {
           [VFS_LOCK] = SQLITE_IOERR_LOCK,
           [VFS_SHM_MAP] = SQLITE_IOERR_SHMMAP,
           [VFS_SHM_LOCK] = SQLITE_IOERR_SHMLOCK}},
-        {"ENOSPC", {[VFS_OPEN] = SQLITE_CANTOPEN, [VFS_WRITE] = SQLITE_FULL, [VFS_SHM_MAP] = SQLITE_IOERR_SHMSIZE}},
+        {"ENOSPC",
+         {[VFS_OPEN] = SQLITE_CANTOPEN, [VFS_WRITE] = SQLITE_FULL, [VFS_SHM_MAP] = SQLITE_IOERR_SHMSIZE}},
         {"short write", {[VFS_WRITE] = VFS_SHORT_WRITE}},
         {"busy", {[VFS_SHM_LOCK] = SQLITE_BUSY}},
 };
@@ -89,8 +90,8 @@ static int before(const struct vfs_call *call)
 
 static void fail(const char *what)
 {
-        (void)printf("%s at call %d, %s: %s\n", injection.fault ? injection.fault->name : "no fault", injection.at,
-                     injection.for_ever ? "for ever" : "once", what);
+        (void)printf("%s at call %d, %s: %s\n", injection.fault ? injection.fault->name : "no fault",
+                     injection.at, injection.for_ever ? "for ever" : "once", what);
         (void)fflush(stdout);
         _exit(1);
 }
@@ -348,8 +349,8 @@ static int loop(const struct script *script, const struct fault *fault, bool for
         }
         while (tally.n_running)
                 reap(&tally);
-        (void)printf("%-8s %-11s %-8s %4d points, %d bad\n", script->name, fault->name, for_ever ? "for ever" : "once",
-                     tally.n_points, tally.n_bad);
+        (void)printf("%-8s %-11s %-8s %4d points, %d bad\n", script->name, fault->name,
+                     for_ever ? "for ever" : "once", tally.n_points, tally.n_bad);
         (void)fflush(stdout);
         return tally.n_bad;
 }
@@ -358,7 +359,8 @@ int main(int argc, char *argv[])
 {
         int n_bad = 0;
 
-        (void)snprintf(folder, sizeof(folder), "%s/berth-io-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+        (void)snprintf(folder, sizeof(folder), "%s/berth-io-XXXXXX",
+                       access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
         if (!mkdtemp(folder))
                 return 2;
         (void)printf("seed %d of the story\n", SEED);

@@ -24,7 +24,8 @@
 
 #define NAMESPACE "p42t1745178234r3af93d71"
 #define SECRET    "0123456789abcdef0123456789abcdef"
-#define WAIT_MSEC 300
+#define WAIT_MSEC 20000 /* until the daemon has answered, on a busy machine */
+#define STEP_MSEC 200
 #define SECONDS   60
 
 /* ---- a daemon that agrees; it has nothing but fixed texts and so no allocation ---- */
@@ -33,13 +34,16 @@ static const struct {
         const char *method, *reply;
 } replies[] = {
         {".Acquire\"", "{\"parameters\":{\"state\":\"granted\",\"secret\":\"" SECRET
-                       "\",\"context\":{\"namespace\":\"" NAMESPACE "\",\"databases\":[\"platform\"]}},\"continues\":true}"},
+                       "\",\"context\":{\"namespace\":\"" NAMESPACE
+                       "\",\"databases\":[\"platform\"]}},\"continues\":true}"},
         {".Attach\"", "{\"parameters\":{\"state\":\"granted\",\"context\":{\"namespace\":\"" NAMESPACE
                       "\",\"databases\":[\"platform\"]}},\"continues\":true}"},
-        {".AcquireSlot\"", "{\"parameters\":{\"state\":\"granted\",\"slot\":1,\"grant\":7,\"waitedUSec\":0},\"continues\":true}"},
+        {".AcquireSlot\"", "{\"parameters\":{\"state\":\"granted\",\"slot\":1,\"grant\":7,\"waitedUSec\":0},"
+                           "\"continues\":true}"},
         {".ReleaseSlot\"", "{\"parameters\":{\"heldUSec\":5}}"},
         {".Release\"", "{\"parameters\":{}}"},
-        {".GetStatus\"", "{\"parameters\":{\"version\":\"1\",\"leases\":1,\"databases\":[{\"name\":\"platform\"}]}}"},
+        {".GetStatus\"",
+         "{\"parameters\":{\"version\":\"1\",\"leases\":1,\"databases\":[{\"name\":\"platform\"}]}}"},
 };
 
 static void answer(int fd, const char *frame)
@@ -70,7 +74,8 @@ static pid_t start_daemon(const char *path)
         pid_t pid;
 
         (void)stpcpy(address.sun_path, path);
-        if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 64))
+        if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) ||
+            listen(listener, 64))
                 exit(2);
         pid = fork();
         if (pid)
@@ -99,6 +104,33 @@ static void lie(const char *what)
 }
 
 static char last_error[600] = "an end without a word";
+
+/* Where memory has failed it may wait for ever; where not, the daemon will answer. */
+static enum berth_state wait_for_lease(struct berth_lease *lease, struct berth_error *error)
+{
+        enum berth_state state = BERTH_WAITING;
+
+        for (int msec = 0; msec < WAIT_MSEC && state != BERTH_HELD && state != BERTH_ENDED;
+             msec += STEP_MSEC) {
+                state = berth_lease_wait(lease, STEP_MSEC, error);
+                if (oom_has_failed())
+                        break;
+        }
+        return state;
+}
+
+static enum berth_state wait_for_slot(struct berth_slot *slot, struct berth_error *error)
+{
+        enum berth_state state = BERTH_WAITING;
+
+        for (int msec = 0; msec < WAIT_MSEC && state != BERTH_HELD && state != BERTH_ENDED;
+             msec += STEP_MSEC) {
+                state = berth_slot_wait(slot, STEP_MSEC, error);
+                if (oom_has_failed())
+                        break;
+        }
+        return state;
+}
 
 /* Waiting, or lost and on its way back, says nothing: there is no memory for more. */
 static bool held(enum berth_state state, const struct berth_error *error)
@@ -146,7 +178,7 @@ static bool use_slot(void)
         request.worker = "gw3";
         if (berth_slot_request(&request, &slot, &error))
                 return said(&error);
-        good = held(berth_slot_wait(slot, WAIT_MSEC, &error), &error);
+        good = held(wait_for_slot(slot, &error), &error);
         if (good && berth_slot_number(slot) != 1)
                 lie("another slot than was granted");
         good = good ? !berth_slot_release(slot, &error) || said(&error) : false;
@@ -162,7 +194,7 @@ static bool attach(void)
 
         if (berth_lease_attach(socket_path, NAMESPACE, SECRET, "worker", "gw3", &lease, &error))
                 return said(&error);
-        good = held(berth_lease_wait(lease, WAIT_MSEC, &error), &error);
+        good = held(wait_for_lease(lease, &error), &error);
         berth_lease_free(lease);
         return good;
 }
@@ -179,8 +211,9 @@ static bool lease(void)
         request.label = "a label";
         if (berth_lease_request(&request, &mine, &error))
                 return said(&error);
-        good = held(berth_lease_wait(mine, WAIT_MSEC, &error), &error);
-        if (good && (strcmp(berth_lease_namespace(mine), NAMESPACE) || strcmp(berth_lease_secret(mine), SECRET)))
+        good = held(wait_for_lease(mine, &error), &error);
+        if (good &&
+            (strcmp(berth_lease_namespace(mine), NAMESPACE) || strcmp(berth_lease_secret(mine), SECRET)))
                 lie("another lease than was granted");
         good = good && use_slot() && attach();
         release.exit_status = 0;
@@ -261,8 +294,9 @@ static int loop(bool for_ever)
         }
         while (tally.n_running)
                 reap(&tally);
-        (void)printf("libberth %-8s %4d points: %d errors, %d did well all the same, %d bad\n", for_ever ? "for ever" : "once",
-                     tally.n_errors + tally.n_well + tally.n_bad, tally.n_errors, tally.n_well, tally.n_bad);
+        (void)printf("libberth %-8s %4d points: %d errors, %d did well all the same, %d bad\n",
+                     for_ever ? "for ever" : "once", tally.n_errors + tally.n_well + tally.n_bad,
+                     tally.n_errors, tally.n_well, tally.n_bad);
         (void)fflush(stdout);
         return tally.n_bad;
 }

@@ -94,8 +94,8 @@ static void on_signal(int number)
 
 static void __attribute__((constructor)) install(void)
 {
-        static const sqlite3_mem_methods methods = {sqlite_allocate, sqlite_release, sqlite_reallocate, sqlite_size,
-                                                    round_up,        begin,          end,               NULL};
+        static const sqlite3_mem_methods methods = {
+                sqlite_allocate, sqlite_release, sqlite_reallocate, sqlite_size, round_up, begin, end, NULL};
 
         if (!getenv("BERTH_FAIL_ALLOCATION"))
                 return;

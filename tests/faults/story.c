@@ -231,7 +231,9 @@ static const char *read_events(const struct story *story, sqlite3 *db, struct st
         while (sqlite3_step(statement) == SQLITE_ROW) {
                 const uint64_t i = (uint64_t)sqlite3_column_int64(statement, 0) - STORY_NOW;
 
-                if (i >= story->n || image->has[i] || story->changes[i].state == STORY_FORGOTTEN) {
+                /* A slot that was held at the end may be written once more at the start (ledger.held). */
+                if (i >= story->n || story->changes[i].state == STORY_FORGOTTEN ||
+                    (image->has[i] && story->changes[i].kind != LEDGER_SLOT_GRANTED)) {
                         (void)sqlite3_finalize(statement);
                         return say("it has an event that never was, or has it twice", (long long)i, story->n);
                 }
@@ -291,8 +293,8 @@ static const char *check_promises(const struct story *story, const struct story_
                     next->lease <= change->id)
                         return say("the number of a lease comes back", next->lease, change->id);
                 /* A slot is granted before it is written: its number counts from the first. */
-                if (!change->is_unreserved && change->state == STORY_SUBMITTED && change->kind == LEDGER_SLOT_GRANTED &&
-                    next->grant <= change->id)
+                if (!change->is_unreserved && change->state == STORY_SUBMITTED &&
+                    change->kind == LEDGER_SLOT_GRANTED && next->grant <= change->id)
                         return say("the number of a slot's grant comes back", next->grant, change->id);
         }
         return NULL;
@@ -311,7 +313,8 @@ static const char *look(const struct story *story, const char *directory, struct
         const char *bad;
 
         (void)snprintf(path, sizeof(path), "%s/ledger.db", directory);
-        if (sqlite3_open(path, &db))
+        /* One moment of it: the daemon writes at its start what it finds that another one held. */
+        if (sqlite3_open(path, &db) || sqlite3_exec(db, "BEGIN", NULL, NULL, NULL))
                 return say("it cannot be opened", 0, 0);
         bad = read_events(story, db, image);
         for (size_t i = 0; i < N_TABLES && !bad; i++)

@@ -152,7 +152,8 @@ static int file_shm_map(sqlite3_file *f, int page, int size, int extend, void vo
 /* To let go never fails: SQLite has no way on from there, and neither has the kernel. */
 static int file_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
-        const struct vfs_call call = {.op = VFS_SHM_LOCK, .path = file_of(f)->path, .length = n, .offset = offset};
+        const struct vfs_call call = {
+                .op = VFS_SHM_LOCK, .path = file_of(f)->path, .length = n, .offset = offset};
         int r = flags & SQLITE_SHM_UNLOCK ? SQLITE_OK : before(&call);
 
         return r ? r : real(f)->pMethods->xShmLock(real(f), offset, n, flags);
