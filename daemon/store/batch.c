@@ -148,6 +148,8 @@ static void fail(struct writer *writer, int outcome)
 {
         const uint64_t now = batch_now();
 
+        /* Before anybody is told. */
+        atomic_store(&writer->healthy, false);
         if (!writer->failing_since)
                 writer->failing_since = now;
         if (is_trouble(writer, outcome, now))
@@ -157,7 +159,6 @@ static void fail(struct writer *writer, int outcome)
                 settle(writer);
                 return;
         }
-        atomic_store(&writer->healthy, false);
         writer->pause_usec = writer->pause_usec ? writer->pause_usec * 2 : PAUSE_FIRST_USEC;
         if (writer->pause_usec > PAUSE_MOST_USEC)
                 writer->pause_usec = PAUSE_MOST_USEC;

@@ -179,6 +179,7 @@ static bool live(const char *directory, int n_groups)
         const unsigned first = story.n, acknowledged = n_acknowledged();
         bool is_well = true;
 
+        story_forget_held(directory);
         if (ledger_sqlite_open(directory, false, &ledger, message))
                 return false;
         if (ledger_sqlite_load(ledger, ignore_row, NULL, &next)) {

@@ -174,8 +174,8 @@ def one_point(program, at, for_ever):
 
 
 def start_again(program, folder):
-    daemon = start(program, folder)
     (folder / "log").write_text("")
+    daemon = start(program, folder)
     wait_until_ready(daemon, folder)
     serves = daemon.poll() is None
     daemon.kill()

@@ -212,6 +212,7 @@ static struct ledger_sqlite *start(void)
         struct ledger_sqlite *ledger;
         struct ledger_numbers next;
 
+        story_forget_held(run.disk);
         disk_begin(run.disk);
         run.armed = true;
         if (ledger_sqlite_open(run.disk, false, &ledger, message) ||

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -231,9 +232,7 @@ static const char *read_events(const struct story *story, sqlite3 *db, struct st
         while (sqlite3_step(statement) == SQLITE_ROW) {
                 const uint64_t i = (uint64_t)sqlite3_column_int64(statement, 0) - STORY_NOW;
 
-                /* A slot that was held at the end may be written once more at the start (ledger.held). */
-                if (i >= story->n || story->changes[i].state == STORY_FORGOTTEN ||
-                    (image->has[i] && story->changes[i].kind != LEDGER_SLOT_GRANTED)) {
+                if (i >= story->n || image->has[i] || story->changes[i].state == STORY_FORGOTTEN) {
                         (void)sqlite3_finalize(statement);
                         return say("it has an event that never was, or has it twice", (long long)i, story->n);
                 }
@@ -313,7 +312,7 @@ static const char *look(const struct story *story, const char *directory, struct
         const char *bad;
 
         (void)snprintf(path, sizeof(path), "%s/ledger.db", directory);
-        /* One moment of it: the daemon writes at its start what it finds that another one held. */
+        /* One moment of it, whatever the daemon does meanwhile. */
         if (sqlite3_open(path, &db) || sqlite3_exec(db, "BEGIN", NULL, NULL, NULL))
                 return say("it cannot be opened", 0, 0);
         bad = read_events(story, db, image);
@@ -323,14 +322,24 @@ static const char *look(const struct story *story, const char *directory, struct
         return bad ? bad : check_promises(story, image, next);
 }
 
+void story_forget_held(const char *directory)
+{
+        char path[300];
+
+        (void)snprintf(path, sizeof(path), "%s/ledger.held", directory);
+        (void)unlink(path);
+}
+
 const char *story_check(const struct story *story, const char *directory, struct story_image *ret)
 {
         char message[LEDGER_MESSAGE_SIZE];
         struct ledger_sqlite *ledger;
         struct ledger_numbers next;
         const char *bad;
-        int r = ledger_sqlite_open(directory, false, &ledger, message);
+        int r;
 
+        story_forget_held(directory);
+        r = ledger_sqlite_open(directory, false, &ledger, message);
         memset(ret, 0, sizeof(*ret));
         if (r) {
                 (void)snprintf(wrong, sizeof(wrong), "the next start refuses it: %.300s (%d)", message, r);

@@ -42,6 +42,8 @@ struct story_image {
 
 void story_begin(struct story *story, unsigned seed);
 unsigned story_random(struct story *story, unsigned below);
+/* As after a reboot: what is held is in the ledger alone (store/held.h). Before each start. */
+void story_forget_held(const char *directory);
 /* Some changes; what may wait is waited for by nobody, as in the daemon. */
 void story_submit(struct story *story, unsigned n_changes);
 /* The changes that an image does not have never were: the story goes on from it. */
