@@ -8,6 +8,8 @@ extern const char sql_sessions[];
 extern const char sql_drop_begin[];
 extern const char sql_drop_pin[];
 extern const char sql_drop_dependents[];
+extern const char sql_drop_untie[];
+extern const char sql_drop_batch[];
 extern const char sql_end_sweep[];
 extern const char sql_lock_holders[];
 extern const char sql_blockers[];

@@ -23,8 +23,9 @@ enum pg_question {
         PG_CONNECT, /* the answer to pg_open; no rows */
         /* -                 -> enum pg_identify_column */
         PG_IDENTIFY,
-        /* -                 -> name, oid, owner, may_drop ("t": our role may drop it): every schema but pg_* and
-         *                      information_schema; the caller parses the names */
+        /* -                 -> name, oid, owner, may_drop ("t": our role may drop it), begun ("t": an earlier drop has
+         *                      committed a pin): every schema but pg_* and information_schema; the caller parses
+         *                      the names */
         PG_SCHEMAS,
         /* -                 -> application_name, pid, datname, of every row of pg_stat_activity, whole cluster, filtered on
          *                      nothing: state and backend_type are NULL for whoever lacks pg_read_all_stats. Taken after
@@ -33,20 +34,24 @@ enum pg_question {
         /* lock_timeout ms, statement_timeout ms -> -   BEGIN and SET LOCAL of both, client_connection_check_interval,
          *                      and search_path = '' */
         PG_DROP_BEGIN,
-        /* schema            -> oid   COMMENT ON SCHEMA as a pin (ShareUpdateExclusive), then its oid */
+        /* schema            -> oid   COMMENT ON SCHEMA as a pin (ShareUpdateExclusive), then its oid; committed, the
+         *                      comment says that a drop has begun */
         PG_DROP_PIN,
-        /* schema, namespace -> effect ('dependent' | 'locked'), class, object, home; no row: the drop stays inside */
+        /* schema, namespace -> effect ('dependent' | 'locked'), class, object, home; none: the drop stays inside. And
+         *                      one row 'size', whose object is the number of locks that the drop will need */
         PG_DROP_DEPENDENTS,
-        /* milliseconds      -> -     another lock_timeout for the rest of the transaction */
-        PG_DROP_LOCK_TIMEOUT,
+        /* schema, namespace -> n     cuts what would make a drop lock one table outside: foreign keys, partitions */
+        PG_DROP_UNTIE,
+        /* schema, locks     -> n     drops so much of what is in it as needs about so many locks */
+        PG_DROP_BATCH,
         /* schema            -> -     DROP SCHEMA ... CASCADE */
         PG_DROP,
         /* oid               -> one row if a schema of that oid exists */
         PG_LOOKUP,
         PG_COMMIT,   /* a message of its own */
         PG_ROLLBACK,
-        /* schema            -> pid, application_name, gid, of whoever holds a lock in the schema; pid NULL and gid set:
-         *                      a prepared transaction */
+        /* schema, 'inside' | 'outside' -> pid, application_name, gid, of whoever holds a lock in the schema, or on what
+         *                      its drop would lock outside; pid NULL and gid set: a prepared transaction */
         PG_LOCK_HOLDERS,
         /* application_name, milliseconds -> pid, gone; ends the backends of that name, waiting for each so long at most */
         PG_END_SWEEP,

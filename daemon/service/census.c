@@ -188,19 +188,20 @@ static int by_name(const void *a, const void *b)
 
 static const struct census_stage *take_schemas(struct census_target *target, const struct pg_answer *answer)
 {
-        enum { NAME, OID, OWNER, MAY_DROP };
+        enum { NAME, OID, OWNER, MAY_DROP, BEGUN };
 
         target->listed = true;
         target->schemas = alloc_array(NULL, answer->n_rows + 1, sizeof(*target->schemas));
         for (unsigned i = 0; i < answer->n_rows; i++) {
                 struct census_schema *schema = &target->schemas[target->n_schemas];
-                const char *may_drop = pg_cell(answer, i, MAY_DROP);
+                const char *may_drop = pg_cell(answer, i, MAY_DROP), *begun = pg_cell(answer, i, BEGUN);
 
                 if (!names_parse_schema(pg_cell(answer, i, NAME), &schema->parsed))
                         continue;
                 schema->name = alloc_string(pg_cell(answer, i, NAME));
                 schema->oid = alloc_string(pg_cell(answer, i, OID));
                 schema->may_drop = may_drop && may_drop[0] == 't';
+                schema->begun = begun && begun[0] == 't';
                 target->n_schemas++;
         }
         qsort(target->schemas, target->n_schemas, sizeof(*target->schemas), by_name);

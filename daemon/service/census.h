@@ -22,6 +22,7 @@
 struct census_schema {
         char *name, *oid;
         bool may_drop;
+        bool begun; /* an earlier drop has got half way */
         struct berth_name parsed;
 };
 

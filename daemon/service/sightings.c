@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_FIRST_USEC (30 * USEC_PER_SEC)
+#define RETRY_MAX_USEC   (30 * 60 * USEC_PER_SEC)
+
 struct entry {
         char *key; /* database/schema/oid; none of the last two holds a slash */
         struct sighting sighting;
@@ -48,6 +51,7 @@ static void entry_free(struct sightings *sightings, struct entry *entry)
         free(entry->sighting.database);
         free(entry->sighting.schema);
         free(entry->sighting.oid);
+        free(entry->sighting.failure.detail);
         free(entry);
 }
 
@@ -68,7 +72,7 @@ void sightings_load(struct sightings *sightings, const struct ledger_change *row
         struct entry *entry = find(sightings, row->database, row->schema, row->oid, true);
 
         if (row->kind == LEDGER_CLAIMED)
-                entry->sighting.claimed = true;
+                entry->sighting.claimed = entry->sighting.unsettled = true;
         else
                 entry->sighting.first_seen = row->time_usec;
 }
@@ -85,24 +89,27 @@ uint64_t sightings_first_seen(struct sightings *sightings, const char *database,
         return entry->sighting.first_seen;
 }
 
-bool sightings_is_claimed(struct sightings *sightings, const char *database,
-                          const struct census_schema *schema)
+const struct sighting *sightings_claim(struct sightings *sightings, const char *database,
+                                       const struct census_schema *schema)
 {
         const struct entry *entry = find(sightings, database, schema->name, schema->oid, false);
 
-        return entry && entry->sighting.claimed;
+        return entry && entry->sighting.claimed ? &entry->sighting : NULL;
 }
 
 void sightings_set_claimed(struct sightings *sightings, const char *database,
-                           const struct census_schema *schema, bool claimed)
+                           const struct census_schema *schema, bool unsettled, bool torn)
 {
-        struct entry *entry = find(sightings, database, schema->name, schema->oid, claimed);
+        struct entry *entry = find(sightings, database, schema->name, schema->oid, unsettled || torn);
 
-        if (entry)
-                entry->sighting.claimed = claimed;
+        if (!entry)
+                return;
+        entry->sighting.claimed = unsettled || torn;
+        entry->sighting.unsettled = unsettled;
+        entry->sighting.torn = torn;
 }
 
-static bool is_there(struct census *census, const struct sighting *sighting)
+static const struct census_schema *listed(struct census *census, const struct sighting *sighting)
 {
         for (unsigned i = 0; i < census_n_targets(census); i++) {
                 const struct census_target *target = census_target_at(census, i);
@@ -112,9 +119,21 @@ static bool is_there(struct census *census, const struct sighting *sighting)
                 for (unsigned k = 0; k < target->n_schemas; k++)
                         if (!strcmp(target->schemas[k].name, sighting->schema) &&
                             !strcmp(target->schemas[k].oid, sighting->oid))
-                                return true;
+                                return &target->schemas[k];
         }
-        return false;
+        return NULL;
+}
+
+void sightings_note_begun(struct sightings *sightings, struct census *census)
+{
+        struct entry *entry, *next;
+
+        HASH_ITER (hh, sightings->all, entry, next) {
+                const struct census_schema *schema = listed(census, &entry->sighting);
+
+                if (schema)
+                        entry->sighting.torn = entry->sighting.claimed && schema->begun;
+        }
 }
 
 /* Has nobody but us a connection to the cluster where it is? */
@@ -134,12 +153,16 @@ void sightings_free_claims(struct sightings *sightings, struct census *census, s
 {
         struct entry *entry, *next;
 
-        HASH_ITER (hh, sightings->all, entry, next)
-                if (entry->sighting.claimed && is_ours_alone(census, &entry->sighting)) {
-                        entry->sighting.claimed = false;
-                        unclaim(owner, entry->sighting.namespace);
-                        submit(sightings, LEDGER_UNCLAIMED, &entry->sighting);
-                }
+        HASH_ITER (hh, sightings->all, entry, next) {
+                if (!entry->sighting.claimed || !is_ours_alone(census, &entry->sighting))
+                        continue;
+                entry->sighting.unsettled = false;
+                if (entry->sighting.torn)
+                        continue;
+                entry->sighting.claimed = false;
+                unclaim(owner, entry->sighting.namespace);
+                submit(sightings, LEDGER_UNCLAIMED, &entry->sighting);
+        }
 }
 
 void sightings_forget_gone(struct sightings *sightings, struct census *census, sightings_unclaim_fn *unclaim,
@@ -148,7 +171,7 @@ void sightings_forget_gone(struct sightings *sightings, struct census *census, s
         struct entry *entry, *next;
 
         HASH_ITER (hh, sightings->all, entry, next) {
-                if (is_there(census, &entry->sighting))
+                if (listed(census, &entry->sighting))
                         continue;
                 if (entry->sighting.claimed) {
                         unclaim(owner, entry->sighting.namespace);
@@ -159,6 +182,62 @@ void sightings_forget_gone(struct sightings *sightings, struct census *census, s
                 entry_free(sightings, entry);
         }
 }
+
+/* ---- drops that came to nothing ---- */
+
+void sightings_set_failed(struct sightings *sightings, const char *database,
+                          const struct census_schema *schema, const struct failure *failure)
+{
+        struct entry *entry = find(sightings, database, schema->name, schema->oid, true);
+        unsigned times = entry->sighting.failure.times;
+        uint64_t delay = RETRY_FIRST_USEC;
+
+        for (unsigned i = 0; i < times && delay < RETRY_MAX_USEC; i++)
+                delay *= 2;
+        free(entry->sighting.failure.detail);
+        entry->sighting.failure = *failure;
+        entry->sighting.failure.detail = alloc_string(failure->detail);
+        entry->sighting.failure.times = times + 1;
+        entry->sighting.failure.retry_at =
+                env_boottime(sightings->env) + (delay < RETRY_MAX_USEC ? delay : RETRY_MAX_USEC);
+}
+
+void sightings_clear_failed(struct sightings *sightings, const char *database,
+                            const struct census_schema *schema)
+{
+        struct entry *entry = find(sightings, database, schema->name, schema->oid, false);
+
+        if (!entry)
+                return;
+        free(entry->sighting.failure.detail);
+        entry->sighting.failure = (struct failure){};
+}
+
+const struct failure *sightings_postponed(struct sightings *sightings, const char *database,
+                                          const struct census_schema *schema)
+{
+        const struct entry *entry = find(sightings, database, schema->name, schema->oid, false);
+
+        return entry && entry->sighting.failure.retry_at > env_boottime(sightings->env)
+                       ? &entry->sighting.failure
+                       : NULL;
+}
+
+uint64_t sightings_next_retry(const struct sightings *sightings)
+{
+        const struct entry *entry, *next;
+        uint64_t first = 0;
+
+        HASH_ITER (hh, sightings->all, entry, next) {
+                uint64_t retry_at = entry->sighting.failure.retry_at;
+
+                if (retry_at && (!first || retry_at < first))
+                        first = retry_at;
+        }
+        return first;
+}
+
+/* ---- life ---- */
 
 struct sightings *sightings_new(struct env *env, struct ledger *ledger)
 {

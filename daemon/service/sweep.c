@@ -57,10 +57,11 @@ void sweeper_soon(struct sweeper *sweeper)
                 arm(sweeper, SOON_USEC);
 }
 
+/* Soon, that is; what has failed has a back-off of its own. */
 static bool needs_retry(const struct sweep_result *result)
 {
         for (unsigned i = 0; i < result->n_items; i++)
-                if (result->items[i].verdict == SWEEP_FAILED || result->items[i].verdict == SWEEP_UNKNOWN ||
+                if (result->items[i].verdict == SWEEP_UNKNOWN ||
                     (result->items[i].verdict == SWEEP_KEPT &&
                      result->items[i].reason == KEPT_ACTIVE_DETECTION_INCOMPLETE))
                         return true;
@@ -77,13 +78,16 @@ static void arm_again(struct sweeper *sweeper)
 
 static void arm_next(struct sweeper *sweeper)
 {
-        uint64_t interval = sweeper->tools.settings->sweep_interval;
+        uint64_t interval = sweeper->tools.settings->sweep_interval, now = boottime(sweeper);
+        uint64_t retry_at = sightings_next_retry(sweeper->sightings);
 
+        if (retry_at && retry_at < now + interval)
+                interval = retry_at > now + SOON_USEC ? retry_at - now : SOON_USEC;
         if (!needs_retry(sweeper->last))
                 sweeper->retry_delay = 0;
         else if (!sweeper->retry_delay)
                 sweeper->retry_delay = RETRY_FIRST_USEC;
-        else if (sweeper->retry_delay < interval)
+        else if (sweeper->retry_delay < sweeper->tools.settings->sweep_interval)
                 sweeper->retry_delay *= 2;
         if (sweeper->soon)
                 arm(sweeper, SOON_USEC);
@@ -166,6 +170,22 @@ static void finish(struct sweeper *sweeper)
 
 /* ---- the drops ---- */
 
+/* A refusal waits for its back-off; whatever else keeps a schema is looked at again each time. */
+static void note_failure(struct sweeper *sweeper, const struct candidate *candidate,
+                         const struct drop_outcome *outcome)
+{
+        struct failure failure = {
+                .verdict = outcome->verdict, .reason = outcome->reason, .detail = outcome->detail};
+
+        (void)memcpy(failure.sqlstate, outcome->sqlstate, sizeof(failure.sqlstate));
+        if ((outcome->verdict == SWEEP_FAILED && !outcome->gone) ||
+            (outcome->verdict == SWEEP_KEPT && outcome->reason == KEPT_NOT_OWNER))
+                sightings_set_failed(sweeper->sightings, candidate->target->name, candidate->schema,
+                                     &failure);
+        else
+                sightings_clear_failed(sweeper->sightings, candidate->target->name, candidate->schema);
+}
+
 static void dropped(void *owner, const struct drop_outcome *outcome)
 {
         struct sweeper *sweeper = owner;
@@ -174,7 +194,8 @@ static void dropped(void *owner, const struct drop_outcome *outcome)
 
         (void)memcpy(item->sqlstate, outcome->sqlstate, sizeof(item->sqlstate));
         sightings_set_claimed(sweeper->sightings, candidate->target->name, candidate->schema,
-                              outcome->verdict == SWEEP_UNKNOWN);
+                              outcome->verdict == SWEEP_UNKNOWN, outcome->torn);
+        note_failure(sweeper, candidate, outcome);
         sweeper->drop = drop_free(sweeper->drop);
         /* Gone already, and not by us: then there is nothing to say but that it is gone. */
         sweep_conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
@@ -190,8 +211,8 @@ static void dependents_listed(void *owner, const struct pg_answer *answer)
 {
         struct sweeper *sweeper = owner;
         struct sweep_item *item = &sweeper->result->items[sweeper->current++];
-        bool reaches_outside;
-        char *dependents = answer->outcome == PG_OK ? drop_dependents(answer, &reaches_outside) : NULL;
+        struct drop_reach reach;
+        char *dependents = answer->outcome == PG_OK ? drop_dependents(answer, &reach) : NULL;
 
         if (answer->outcome != PG_OK)
                 sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
@@ -240,6 +261,7 @@ static void judge_again(struct sweeper *sweeper)
 {
         enum drop_reason reason = sweep_decide(sweeper, &sweeper->candidates[sweeper->current]);
 
+        sweeper->n_looks = 0; /* a big schema takes many a transaction, each with a census young enough */
         if (reason == DROP_ALLOWED)
                 drop_go(sweeper->drop);
         else
@@ -261,25 +283,43 @@ static void drop_is_ready(void *owner)
                 judge_again(sweeper);
 }
 
+static void say_longer(struct sweeper *sweeper, const struct census_target *target)
+{
+        uint64_t used = drop_lock_timeout(&sweeper->tools, target->cluster);
+        uint64_t configured = sweeper->tools.settings->lock_timeout;
+
+        if (used == configured || sweeper->has_said_longer)
+                return;
+        sweeper->has_said_longer = true;
+        log_warning(
+                "lock_timeout is not above the server's deadlock_timeout, so autovacuum would never yield: "
+                "database=%s lock_timeout=%llu ms; drops wait for %llu ms; raise lock_timeout",
+                target->name, (unsigned long long)(configured / USEC_PER_MSEC),
+                (unsigned long long)(used / USEC_PER_MSEC));
+}
+
 static void start_drop(struct sweeper *sweeper, struct sweep_item *item, const struct candidate *candidate)
 {
         struct census_target *target = candidate->target;
+        const struct sighting *claim;
 
         if (sweeper->result->dry_run) {
                 census_ask(target, PG_DROP_DEPENDENTS, item->schema, item->namespace,
                            sweeper->tools.settings->statement_timeout, dependents_listed, sweeper);
                 return;
         }
-        /* Still, so another sweep is connected there: learn() would have freed it else. */
-        if (sightings_is_claimed(sweeper->sightings, target->name, candidate->schema)) {
+        claim = sightings_claim(sweeper->sightings, target->name, candidate->schema);
+        if (claim && claim->unsettled) {
                 sweep_conclude(sweeper, item, SWEEP_UNKNOWN, DROP_ALLOWED,
                                alloc_string("an earlier drop of it may still be under way on the server"));
                 sweeper->current++;
                 next_candidate(sweeper);
                 return;
         }
-        sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, sweeper->result->id,
-                                   drop_is_ready, dropped, sweeper);
+        say_longer(sweeper, target);
+        /* Claimed and settled: it is missing a part. */
+        sweeper->drop = drop_start(&sweeper->tools, target, candidate->schema, claim != NULL,
+                                   sweeper->result->id, drop_is_ready, dropped, sweeper);
 }
 
 static void next_candidate(struct sweeper *sweeper)
@@ -287,6 +327,7 @@ static void next_candidate(struct sweeper *sweeper)
         for (; sweeper->current < sweeper->result->n_items; sweeper->current++) {
                 struct sweep_item *item = &sweeper->result->items[sweeper->current];
                 const struct candidate *candidate = &sweeper->candidates[sweeper->current];
+                const struct failure *failure;
                 enum drop_reason reason;
 
                 if (!candidate->allowed)
@@ -302,6 +343,12 @@ static void next_candidate(struct sweeper *sweeper)
                         continue;
                 }
                 reason = sweep_decide(sweeper, candidate);
+                if (reason == DROP_ALLOWED && !sweeper->by_hand &&
+                    (failure = sightings_postponed(sweeper->sightings, candidate->target->name,
+                                                   candidate->schema))) {
+                        sweep_conclude_postponed(sweeper, item, failure);
+                        continue;
+                }
                 if (reason == DROP_ALLOWED) {
                         start_drop(sweeper, item, candidate);
                         return;
@@ -348,6 +395,8 @@ static void census_done(void *owner)
         bool first = !sweeper->result->n_databases && !sweeper->result->live;
 
         sweep_result_set_census(sweeper->result, sweeper->census, sweeper->tools.leases);
+        if (first)
+                sightings_note_begun(sweeper->sightings, sweeper->census);
         learn(sweeper);
         if (first)
                 sweep_judge(sweeper);
@@ -372,6 +421,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
                 sweeper->soon = false;
         sweeper->result = sweep_result_new(sweeper->next_id++, request->dry_run, env_realtime(tools->env));
         sweeper->caller = request->caller;
+        sweeper->by_hand = request->caller != 0;
         sweeper->only = alloc_string(request->database);
         sweeper->current = 0;
         sweeper->n_looks = 0;
@@ -443,6 +493,7 @@ void sweeper_configure(struct sweeper *sweeper, const struct settings *settings)
 {
         sweeper->tools.settings = settings;
         settling_configure(sweeper->settling, settings->start_grace);
+        sweeper->has_said_longer = false;
         sweeper->soon = true;
         if (!sweeper->result)
                 arm(sweeper, SOON_USEC);
@@ -476,6 +527,7 @@ struct sweeper *sweeper_new(struct env *env, struct pg *pg, struct ledger *ledge
                                               .ledger = ledger,
                                               .leases = leases,
                                               .slots = slots,
+                                              .databases = databases,
                                               .settings = settings,
                                               .settling = settling},
                                     .databases = databases,

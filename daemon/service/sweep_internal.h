@@ -28,12 +28,13 @@ struct sweeper {
         uint64_t due;        /* boottime at which it was to fire */
         struct settling *settling;
         uint64_t retry_delay;
-        bool soon, stopping;
+        bool soon, stopping, has_said_longer;
         int64_t next_id;
 
         /* The one that runs; result NULL: none. */
         struct sweep_result *result;
         uint64_t caller;
+        bool by_hand; /* also when its caller has hung up */
         char *only; /* database, or NULL */
         struct census *census;
         struct candidate *candidates; /* beside result->items */
@@ -52,4 +53,6 @@ enum drop_reason sweep_decide(struct sweeper *sweeper, const struct candidate *c
 /* A verdict is final: to the ledger, to the journal, to whoever asked. detail is taken. */
 void sweep_conclude(struct sweeper *sweeper, struct sweep_item *item, enum sweep_verdict verdict,
                     enum drop_reason reason, char *detail);
+/* An earlier drop of it came to nothing, and it is too early to try again: the same once more. */
+void sweep_conclude_postponed(struct sweeper *sweeper, struct sweep_item *item, const struct failure *failure);
 void sweep_conclude_kept(struct sweeper *sweeper, struct sweep_item *item, enum drop_reason reason);

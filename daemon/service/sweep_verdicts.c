@@ -129,6 +129,21 @@ void sweep_conclude(struct sweeper *sweeper, struct sweep_item *item, enum sweep
                 sweeper->events->verdict(sweeper->owner, sweeper->caller, item);
 }
 
+void sweep_conclude_postponed(struct sweeper *sweeper, struct sweep_item *item, const struct failure *failure)
+{
+        uint64_t left = failure->retry_at - env_boottime(sweeper->tools.env);
+
+        item->verdict = failure->verdict;
+        item->reason = failure->reason;
+        (void)memcpy(item->sqlstate, failure->sqlstate, sizeof(item->sqlstate));
+        free(item->detail);
+        item->detail = alloc_printf("%s (failed %u times; tried again in %llu s, or by berth sweep)",
+                                    failure->detail ? failure->detail : "", failure->times,
+                                    (unsigned long long)(left / USEC_PER_SEC + 1));
+        if (sweeper->caller)
+                sweeper->events->verdict(sweeper->owner, sweeper->caller, item);
+}
+
 void sweep_conclude_kept(struct sweeper *sweeper, struct sweep_item *item, enum drop_reason reason)
 {
         sweep_conclude(sweeper, item, SWEEP_KEPT, reason, kept_detail(sweeper, item, reason));

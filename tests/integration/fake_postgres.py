@@ -447,8 +447,8 @@ ANSWERS = [
     (r"COMMIT", lambda c: c.end(True)),
     (r"ROLLBACK", lambda c: c.end(False)),
     (r"SELECT \(SELECT system_identifier", Connection.identify),
-    (r"SELECT nspname, oid", lambda c: rows(4, *(
-        (name, oid, "postgres", "t") for name, oid in sorted({"public": 2200, **c.schemas}.items())))),
+    (r"SELECT nspname, oid", lambda c: rows(5, *(
+        (name, oid, "postgres", "t", "f") for name, oid in sorted({"public": 2200, **c.schemas}.items())))),
     (r"SELECT pg_stat_clear_snapshot", lambda c: rows(1, ("",))),
     (r"SELECT application_name, pid, datname", Connection.sessions),
     (r'COMMENT ON SCHEMA "(\w+)"', Connection.pin),
@@ -456,7 +456,7 @@ ANSWERS = [
         [(c.schemas[name],)] if name in c.schemas else []))),
     (r"SELECT 1 FROM pg_namespace WHERE oid = '(\d+)'", lambda c, oid: rows(1, *(
         [("1",)] if int(oid) in c.schemas.values() else []))),
-    (r"WITH RECURSIVE kin", lambda c: rows(4)),
+    (r"WITH RECURSIVE kin", lambda c: rows(4, ("size", "pg_namespace", "10", None))),
     (r'DROP SCHEMA "(\w+)" CASCADE', Connection.drop),
     (r"WITH prepared", lambda c: rows(3)),
     (r"SELECT pid, pg_terminate_backend", lambda c: rows(2)),

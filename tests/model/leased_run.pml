@@ -236,7 +236,7 @@ inline send(x)
         if :: cand[x] > 0 && !drop_sent[x] -> drop_sent[x] = 1; drop_oid[x] = cand[x] :: else fi
 }
 
-/* core/decide.c, and drop.c from the claim to the proven end, for the databases lo to hi */
+/* core/decide.c, and drop*.c from the claim to the proven end, for the databases lo to hi */
 inline decide(lo, hi)
 {
         r = 0;

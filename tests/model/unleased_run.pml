@@ -140,7 +140,7 @@ proctype Sweep()
                 :: else
                 fi;
 
-                /* decide.c, and drop.c for each */
+                /* decide.c, and drop*.c for each */
                 d = 0;
                 do
                 :: d < DBS ->
@@ -148,7 +148,7 @@ proctype Sweep()
                         if :: CANDFIRST -> skip :: else -> candidate[d] = schema[d] fi;
                         if
                         :: candidate[d] && !seen && !(FAILCLOSED && incomplete) && !(TOKEN && PIDCHECK && alive) ->
-                                /* drop.c, take_sessions(): of its own cluster, once more */
+                                /* drop_steps.c, take_sessions(): of its own cluster, once more */
                                 if :: FRESHLOOK && d == 0 -> came = session :: else -> came = 0 fi;
                                 if
                                 :: !came && schema[d] -> atomic { assert(!alive); schema[d] = 0 }

@@ -38,6 +38,11 @@ static struct chance *chance_of(struct pg_connection *connection)
         return &connection->pg->sim->chance;
 }
 
+bool fake_pg_takes(enum pg_question question)
+{
+        return question == PG_DROP || question == PG_DROP_BATCH || question == PG_DROP_UNTIE;
+}
+
 /* ---- the end of a connection ---- */
 
 static void bury(struct pg_connection *connection)
@@ -182,7 +187,7 @@ static void try_again(struct pg_connection *connection)
 /* client_connection_check_interval: one that waits for a lock looks after its client. */
 static bool has_noticed(struct pg_connection *connection)
 {
-        return !connection->answered && connection->question == PG_DROP &&
+        return !connection->answered && fake_pg_takes(connection->question) &&
                chance_one_in(chance_of(connection), 10);
 }
 
@@ -278,7 +283,7 @@ static uint64_t latency(struct pg_connection *connection)
         /* A flush that takes its time, and may take longer than the life of the daemon that asked for it. */
         if (connection->question == PG_COMMIT && !sim->calm && chance_one_in(&sim->chance, 8))
                 return chance_below(&sim->chance, (chance_one_in(&sim->chance, 4) ? 60 : 8) * SEC);
-        if (connection->question == PG_DROP)
+        if (fake_pg_takes(connection->question))
                 return chance_between(&sim->chance, 1 * MSEC, 300 * MSEC);
         return chance_between(&sim->chance, 100, 2000);
 }
@@ -369,7 +374,7 @@ bool fake_pg_is_dropping(const struct fake_pg *pg, const char *namespace)
                 const struct server_schema *schema = connection->backend ? connection->backend->schema : NULL;
 
                 if (schema && !strcmp(schema->namespace, namespace) &&
-                    (connection->question == PG_DROP || connection->backend->touch == TOUCH_DROPPED))
+                    (fake_pg_takes(connection->question) || connection->backend->touch >= TOUCH_PARTED))
                         return true;
         }
         return false;

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCK_TABLE        6400 /* by the settings */
+#define LOCK_TABLE_REALLY 12784
+
 /* ---- rows ---- */
 
 struct rows *rows_new(void)
@@ -75,7 +78,7 @@ static void identify(struct pg_connection *connection, struct rows *rows)
         rows_add(rows, "f");
         add_number(rows, (uint64_t)connection->backend->pid);
         rows_add(rows, "t");
-        add_number(rows, 6400);
+        add_number(rows, LOCK_TABLE);
         add_number(rows, 1000);
         add_number(rows, 150020);
         rows->answer.n_columns = PG_IDENTIFY_COLUMNS_;
@@ -94,8 +97,9 @@ static void list_schemas(struct pg_connection *connection, struct rows *rows)
                 add_number(rows, schema->oid);
                 rows_add(rows, schema->may_drop ? "berth" : "somebody");
                 rows_add(rows, schema->may_drop ? "t" : "f");
+                rows_add(rows, schema->is_marked ? "t" : "f");
         }
-        rows->answer.n_columns = 4;
+        rows->answer.n_columns = 5;
 }
 
 static void list_sessions(struct pg_connection *connection, struct rows *rows)
@@ -139,6 +143,12 @@ static void list_dependents(struct pg_connection *connection, struct rows *rows)
                 rows_add(rows, "table");
                 rows_add(rows, "public.countries");
                 rows_add(rows, "public");
+        }
+        if (schema) {
+                rows_add(rows, "size");
+                rows_add(rows, "pg_namespace");
+                add_number(rows, schema->size);
+                rows_add(rows, NULL);
         }
 }
 
@@ -232,9 +242,51 @@ static bool pin(struct pg_connection *connection, struct rows *rows)
         return true;
 }
 
+/* The lock table is everybody's. */
+static bool is_full(struct sim *sim, unsigned locks)
+{
+        return locks > LOCK_TABLE_REALLY || (!sim->calm && chance_one_in(&sim->chance, 30));
+}
+
+static void tell_oracle(struct pg_connection *connection)
+{
+        if (connection->answered) /* else it can only be rolled back */
+                oracle_on_drop(connection->pg->sim, connection->backend->schema,
+                               connection->looked_in_transaction_at);
+}
+
+static bool take(struct pg_connection *connection, struct rows *rows)
+{
+        struct sim *sim = connection->pg->sim;
+        struct server_schema *schema = connection->backend->schema;
+        unsigned locks = (unsigned)strtoul(connection->parameters[1], NULL, 10), size = 0;
+
+        if (connection->question == PG_DROP_BATCH)
+                size = locks < schema->size ? locks : schema->size - 1;
+        if (size && is_full(sim, size)) {
+                fake_pg_refuse(connection, rows, "53200", "out of shared memory");
+                return true;
+        }
+        if (!size && !sim->calm && chance_one_in(&sim->chance, 3)) {
+                fake_pg_refuse(connection, rows, "55P03", "canceling statement due to lock timeout");
+                return true;
+        }
+        if (server_take(&sim->server, connection->backend, size) == SERVER_BLOCKED)
+                return wait_on(connection, rows);
+        tell_oracle(connection);
+        add_number(rows, size ? size : schema->reaches_outside);
+        rows->answer.n_columns = 1;
+        return true;
+}
+
 static bool drop(struct pg_connection *connection, struct rows *rows)
 {
         struct sim *sim = connection->pg->sim;
+
+        if (is_full(sim, connection->backend->schema->size)) {
+                fake_pg_refuse(connection, rows, "53200", "out of shared memory");
+                return true;
+        }
 
         if (!sim->calm && chance_one_in(&sim->chance, 60)) {
                 fake_pg_refuse(connection, rows, "40P01", "deadlock detected");
@@ -242,8 +294,7 @@ static bool drop(struct pg_connection *connection, struct rows *rows)
         }
         if (server_drop(&sim->server, connection->backend) == SERVER_BLOCKED)
                 return wait_on(connection, rows);
-        if (connection->answered) /* else it can only be rolled back */
-                oracle_on_drop(sim, connection->backend->schema, connection->looked_in_transaction_at);
+        tell_oracle(connection);
         return true;
 }
 
@@ -259,6 +310,8 @@ static void commit(struct pg_connection *connection)
 {
         struct server_backend *backend = connection->backend;
 
+        if (backend->touch == TOUCH_PARTED && !backend->is_aborted)
+                oracle_on_torn(connection->pg->sim, backend->schema);
         if (backend->touch == TOUCH_DROPPED && !backend->is_aborted)
                 oracle_on_gone(connection->pg->sim, backend->schema);
         server_commit(server_of(connection), backend);
@@ -298,8 +351,9 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
         case PG_DROP_DEPENDENTS:
                 list_dependents(connection, rows);
                 break;
-        case PG_DROP_LOCK_TIMEOUT:
-                connection->lock_timeout = strtoull(connection->parameters[0], NULL, 10) * MSEC;
+        case PG_DROP_UNTIE:
+        case PG_DROP_BATCH:
+                is_done = take(connection, rows);
                 break;
         case PG_DROP:
                 is_done = drop(connection, rows);

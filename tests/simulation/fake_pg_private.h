@@ -41,6 +41,8 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows);
 void fake_pg_refuse(struct pg_connection *connection, struct rows *rows, const char *sqlstate,
                     const char *message);
 
+bool fake_pg_takes(enum pg_question question); /* away from a schema */
+
 struct rows *rows_new(void);
 struct rows *rows_free(struct rows *rows);
 void rows_add(struct rows *rows, const char *cell); /* copied; NULL: SQL NULL */

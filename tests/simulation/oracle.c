@@ -139,6 +139,22 @@ void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_
                             (unsigned long long)((now - schema->born) / SEC));
 }
 
+void oracle_on_torn(struct sim *sim, const struct server_schema *schema)
+{
+        check_users(sim, schema, "half empty");
+}
+
+static void check_whole(struct sim *sim, const char *namespace)
+{
+        const struct server_schema *schema;
+
+        for (unsigned i = 0; i < sim->server.n_databases; i++)
+                TAILQ_FOREACH (schema, &sim->server.databases[i].schemas, link)
+                        if (schema->is_torn && !strcmp(schema->namespace, namespace))
+                                oracle_fail(sim, "%s is granted, and %s is half empty", namespace,
+                                            schema->name);
+}
+
 void oracle_on_gone(struct sim *sim, const struct server_schema *schema)
 {
         sim->counts.drops++;
@@ -230,6 +246,7 @@ void oracle_on_granted(struct sim *sim, const struct run *run, const char *names
         if (!fake_ledger_has_lease(&sim->ledger, lease, namespace))
                 oracle_fail(sim, "lease %lld of %s is granted, and the ledger does not have it",
                             (long long)lease, namespace);
+        check_whole(sim, namespace);
         sim_forget_kept(sim, namespace);
 }
 

@@ -7,7 +7,7 @@
  *      at every drop    no live run has the namespace, nor a session anywhere, nor an unleased run; it is a
  * berth name; the oid was listed; every database was seen, in whole, after that and not long ago; nothing
  *                       outside depends on it; a slot is free for it
- *      at every grant   nobody else has the namespace; the ledger has it
+ *      at every grant   nobody else has the namespace; the ledger has it; no schema of it is half empty
  *      at every slot    no more holders than slots, and dead holders whose sessions still build count
  *      at the end       nobody waits, nothing stale is left
  */
@@ -24,8 +24,9 @@ void oracle_fail(struct sim *sim, const char *format, ...) __attribute__((format
 
 void oracle_on_noted(struct sim *sim, const struct ledger_change *change); /* an event of the daemon's */
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster); /* of the daemon's transaction */
-/* DROP SCHEMA has been carried out. looked_at: when its transaction asked for the sessions; 0: it did not. */
+/* DROP SCHEMA, or the drop of a part of it, has been carried out. looked_at: when its transaction asked for the sessions; 0: it did not. */
 void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_t looked_at);
+void oracle_on_torn(struct sim *sim, const struct server_schema *schema); /* a part of it, and committed */
 void oracle_on_gone(struct sim *sim, const struct server_schema *schema); /* and committed */
 void oracle_on_granted(struct sim *sim, const struct run *run, const char *namespace, int64_t lease);
 void oracle_on_slot(struct sim *sim,

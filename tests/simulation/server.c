@@ -174,6 +174,7 @@ enum server_result server_create(struct server *server, struct server_backend *b
         schema->may_drop = true;
         schema->maker = backend;
         schema->born = server->sim->clock.now;
+        schema->size = 10;
         TAILQ_INSERT_TAIL(&backend->database->schemas, schema, link);
         backend->in_transaction = true;
         backend->schema = schema;
@@ -183,7 +184,7 @@ enum server_result server_create(struct server *server, struct server_backend *b
 
 enum server_result server_use(struct server_backend *backend, struct server_schema *schema)
 {
-        if (is_touched(backend, schema, TOUCH_DROPPED))
+        if (is_touched(backend, schema, TOUCH_PARTED))
                 return SERVER_BLOCKED;
         backend->in_transaction = true;
         backend->schema = schema;
@@ -206,11 +207,25 @@ enum server_result server_pin(struct server_backend *backend, const char *name)
         return SERVER_DONE;
 }
 
+static bool is_in_use(const struct server *server, const struct server_backend *backend)
+{
+        const struct server_schema *schema = backend->schema;
+
+        return is_touched(backend, schema, TOUCH_USES) || schema->prepared_until > server->sim->clock.now;
+}
+
+enum server_result server_take(struct server *server, struct server_backend *backend, unsigned size)
+{
+        if (is_in_use(server, backend))
+                return SERVER_BLOCKED;
+        backend->touch = TOUCH_PARTED;
+        backend->takes = size;
+        return SERVER_DONE;
+}
+
 enum server_result server_drop(struct server *server, struct server_backend *backend)
 {
-        struct server_schema *schema = backend->schema;
-
-        if (is_touched(backend, schema, TOUCH_USES) || schema->prepared_until > server->sim->clock.now)
+        if (is_in_use(server, backend))
                 return SERVER_BLOCKED;
         backend->touch = TOUCH_DROPPED;
         return SERVER_DONE;
@@ -227,6 +242,7 @@ void server_commit(struct server *server, struct server_backend *backend)
 {
         struct server_schema *schema = backend->schema;
         enum touch touch = backend->touch;
+        unsigned takes = backend->takes;
 
         if (backend->is_aborted) {
                 server_rollback(server, backend);
@@ -235,6 +251,13 @@ void server_commit(struct server *server, struct server_backend *backend)
         end_transaction(backend);
         if (schema && schema->maker == backend)
                 schema->maker = NULL;
+        if (schema && touch >= TOUCH_PINNED)
+                schema->is_marked = true;
+        if (schema && touch == TOUCH_PARTED) {
+                schema->is_torn = true;
+                schema->size -= takes;
+                schema->reaches_outside &= takes != 0;
+        }
         if (schema && touch == TOUCH_DROPPED)
                 forget(schema);
 }

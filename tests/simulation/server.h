@@ -19,6 +19,7 @@ enum touch {
         TOUCH_NOTHING,
         TOUCH_USES,   /* reads or builds in it */
         TOUCH_PINNED, /* nobody else may drop it */
+        TOUCH_PARTED, /* the daemon has taken a part of it */
         TOUCH_DROPPED,
 };
 
@@ -30,6 +31,8 @@ struct server_schema {
         bool may_drop;                /* the daemon's role may */
         bool has_dependents;          /* something outside depends on it */
         bool reaches_outside;         /* a foreign key of it goes to a shared table */
+        bool is_marked, is_torn;      /* a pin of the daemon's was committed; so was the drop of a part */
+        unsigned size;                /* locks that a drop needs */
         struct server_backend *maker; /* not committed yet */
         uint64_t prepared_until;      /* a prepared transaction holds a lock in it */
         uint64_t listed;              /* when the daemon first saw it in this life of the daemon; 0: never */
@@ -45,6 +48,7 @@ struct server_backend {
         bool in_transaction, is_aborted;
         struct server_schema *schema; /* what it touches; NULL: nothing */
         enum touch touch;
+        unsigned takes; /* of the size; 0 and TOUCH_PARTED: the foreign key */
         void (*lost)(void *owner); /* its connection was cut by the server; the backend is gone after it */
         void *owner;
         TAILQ_ENTRY(server_backend) link; /* server_cluster::backends */
@@ -116,6 +120,8 @@ enum server_result server_create(struct server *server, struct server_backend *b
 enum server_result server_use(struct server_backend *backend, struct server_schema *schema);
 enum server_result server_pin(struct server_backend *backend, const char *name);
 enum server_result server_drop(struct server *server, struct server_backend *backend);
+/* So much of it, or (0) its foreign key. */
+enum server_result server_take(struct server *server, struct server_backend *backend, unsigned size);
 void server_commit(struct server *server, struct server_backend *backend);
 void server_rollback(struct server *server, struct server_backend *backend);
 

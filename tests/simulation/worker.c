@@ -45,7 +45,10 @@ static bool build(struct member *member)
                 schema = backend->schema;
                 schema->may_drop = !chance_one_in(&sim->chance, 30);
                 schema->has_dependents = chance_one_in(&sim->chance, 30);
-                schema->reaches_outside = chance_one_in(&sim->chance, 10);
+                schema->reaches_outside = chance_one_in(&sim->chance, 8);
+                schema->size =
+                        (unsigned)(chance_one_in(&sim->chance, 4) ? chance_between(&sim->chance, 5200, 30000)
+                                                                  : chance_between(&sim->chance, 10, 5000));
                 return true;
         case SERVER_EXISTS:
                 return server_use(backend, server_find(backend->database, name)) == SERVER_DONE;

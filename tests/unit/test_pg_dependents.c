@@ -20,6 +20,13 @@ static void look(struct fixture *f, struct pg_connection *c)
                 fail_msg("%s %s", f->heard.sqlstate, f->heard.message);
 }
 
+/* Rows but the one that every answer has. */
+static unsigned n_found(const struct fixture *f)
+{
+        assert_true(row_of(f, EFFECT, "size") >= 0);
+        return f->heard.n_rows - 1;
+}
+
 /* One object outside, made by `make` and unmade by `unmake`, is found with the right effect, class and home.
  */
 static void each_kind_is_found(void **state)
@@ -62,12 +69,15 @@ static void each_kind_is_found(void **state)
                  "REFERENCES "
                  "public.country)",
                  "DROP TABLE test_dead_gw0.town, public.country", "locked", "pg_class", "public"},
+                {"CREATE TABLE public.events(id int) PARTITION BY LIST (id); CREATE TABLE test_dead_gw0.event PARTITION "
+                 "OF public.events FOR VALUES IN (1)",
+                 "DROP TABLE public.events", "locked", "pg_class", "public"},
         };
         struct fixture *f = *state;
         struct pg_connection *c = open_ok(f, f->conninfo);
 
         look(f, c);
-        assert_int_equal(f->heard.n_rows, 0);
+        assert_int_equal(n_found(f), 0);
         for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
                 int row;
 
@@ -84,7 +94,7 @@ static void each_kind_is_found(void **state)
                 sql(f->admin, "%s", kinds[i].unmake);
         }
         look(f, c);
-        assert_int_equal(f->heard.n_rows, 0);
+        assert_int_equal(n_found(f), 0);
         pg_close(f, c);
 }
 
@@ -96,7 +106,7 @@ static unsigned rows_with_home(struct fixture *f, struct pg_connection *c, const
         sql(f->admin, "CREATE SCHEMA \"%s\"; CREATE VIEW \"%s\".v AS SELECT * FROM test_dead_gw0.people",
             home, home);
         look(f, c);
-        n = f->heard.n_rows;
+        n = n_found(f);
         sql(f->admin, "DROP SCHEMA \"%s\" CASCADE", home);
         return n;
 }
@@ -133,7 +143,7 @@ static void what_belongs_to_the_schema_does_not_count(void **state)
             "CREATE VIEW test_dead_gw0.v AS SELECT * FROM test_dead_gw0.wide;"
             "CREATE CAST (test_dead_gw0.mood AS int) WITH FUNCTION test_dead_gw0.level(test_dead_gw0.mood)");
         look(f, c);
-        assert_int_equal(f->heard.n_rows, 0);
+        assert_int_equal(n_found(f), 0);
         pg_close(f, c);
 }
 
@@ -151,7 +161,7 @@ static void two_hundred_tables_take_no_second(void **state)
         start = now_usec();
         look(f, c);
         print_message("220 tables: %llu ms\n", (now_usec() - start) / 1000);
-        assert_int_equal(f->heard.n_rows, 0);
+        assert_int_equal(n_found(f), 0);
         assert_true(now_usec() - start < SECOND);
         pg_close(f, c);
 }

@@ -151,8 +151,8 @@ static void a_drop_from_begin_to_commit(void **state)
         assert_ok(f, ask(f, c, PG_DROP_PIN, "test_dead_gw0", NULL));
         assert_string_equal(cell(f, 0, 0), oid);
         assert_ok(f, ask(f, c, PG_DROP_DEPENDENTS, "test_dead_gw0", "dead"));
-        assert_int_equal(f->heard.n_rows, 0);
-        assert_ok(f, ask(f, c, PG_DROP_LOCK_TIMEOUT, "50", NULL));
+        assert_int_equal(f->heard.n_rows, 1);
+        assert_string_equal(cell(f, 0, 0), "size");
         assert_ok(f, ask(f, c, PG_LOOKUP, oid, NULL));
         assert_int_equal(f->heard.n_rows, 1);
         assert_ok(f, ask(f, c, PG_DROP, "test_dead_gw0", NULL));
@@ -203,16 +203,20 @@ static void without_a_transaction_nothing_is_dropped(void **state)
 
 static void names_are_quoted_whatever_they_are(void **state)
 {
-        static const char *const name = "a\"b'; DROP SCHEMA test_other_gw0; -- {L1} :'schema' %s";
+        static const char *const name = "a\"b'; DROP SCHEMA test_other_gw0; -- {L1} :'schema' %s $berth$";
         struct fixture *f = *state;
         struct pg_connection *c = open_ok(f, f->conninfo);
 
         sql(f->admin,
             "CREATE SCHEMA test_other_gw0; CREATE SCHEMA \"a\"\"b'; DROP SCHEMA test_other_gw0; -- {L1} "
-            ":'schema' %%s\"");
+            ":'schema' %%s $berth$\"; CREATE TABLE \"a\"\"b'; DROP SCHEMA test_other_gw0; -- {L1} :'schema' %%s "
+            "$berth$\".\"$berth$\"()");
         assert_ok(f, ask(f, c, PG_DROP_BEGIN, "5000", "30000"));
         assert_ok(f, ask(f, c, PG_DROP_PIN, name, NULL));
         assert_ok(f, ask(f, c, PG_DROP_DEPENDENTS, name, "dead"));
+        assert_ok(f, ask(f, c, PG_DROP_UNTIE, name, "dead"));
+        assert_ok(f, ask(f, c, PG_DROP_BATCH, name, "10"));
+        assert_string_equal(cell(f, 0, 0), "1");
         assert_ok(f, ask(f, c, PG_DROP, name, NULL));
         assert_ok(f, ask(f, c, PG_COMMIT, NULL, NULL));
         sql(f->admin, "DROP SCHEMA test_other_gw0");
@@ -236,10 +240,6 @@ static void time_outs_hold_inside_the_transaction_only(void **state)
         assert_ok(f, ask(f, c, PG_ROLLBACK, NULL, NULL));
         assert_ok(f, ask(f, c, PG_DROP_BEGIN, "30000", "20"));
         assert_refused(f, "57014", ask(f, c, PG_DROP, "test_held_gw0", NULL));
-        assert_ok(f, ask(f, c, PG_ROLLBACK, NULL, NULL));
-        assert_ok(f, ask(f, c, PG_DROP_BEGIN, "30000", "30000"));
-        assert_ok(f, ask(f, c, PG_DROP_LOCK_TIMEOUT, "20", NULL));
-        assert_refused(f, "55P03", ask(f, c, PG_DROP, "test_held_gw0", NULL));
         PQfinish(holder);
         pg_close(f, c);
         sql(f->admin, "DROP SCHEMA test_held_gw0 CASCADE");
@@ -289,7 +289,7 @@ static void lock_holders_are_sessions_and_prepared_transactions(void **state)
         sql(f->admin, "BEGIN; INSERT INTO test_other_gw0.t DEFAULT VALUES; PREPARE TRANSACTION 'elsewhere'");
         sql(holder, "BEGIN; LOCK TABLE test_held_gw0.t IN ACCESS SHARE MODE");
         sql(builder, "BEGIN; CREATE TABLE test_held_gw0.under_way()");
-        assert_ok(f, ask(f, c, PG_LOCK_HOLDERS, "test_held_gw0", NULL));
+        assert_ok(f, ask(f, c, PG_LOCK_HOLDERS, "test_held_gw0", "inside"));
         assert_int_equal(f->heard.n_rows, 3);
         assert_true(row_of(f, 1, "pytest_gw3_held") >= 0);
         assert_true(row_of(f, 1, "pytest_gw4_held") >=

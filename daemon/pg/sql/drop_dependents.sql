@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What would DROP SCHEMA ... CASCADE touch outside the namespace? effect, class, object, home.
+-- What would DROP SCHEMA ... CASCADE touch outside the namespace, and how much inside? effect, class, object, home.
 --
 -- Walks pg_depend from the schema as the server would, and gives each object it reaches the schema it lives in, its
 -- home. pg_identify_object knows that of most objects; a constraint knows its own; triggers, rules, defaults and
@@ -8,8 +8,9 @@
 -- in another schema goes silently.
 --
 --      dependent   CASCADE would destroy it
---      locked      the other end of a foreign key of ours: the drop does not harm it, but takes AccessExclusive on
---                  that table, so it must not queue there
+--      locked      the other end of a foreign key of ours, or what a table of ours is a partition of: the drop does
+--                  not harm it, but takes AccessExclusive on that table; drop_untie.sql takes care of those
+--      size        how many objects go: so many locks the drop needs, to within a few (one row)
 --
 -- Inside is what lives in the schema itself, in TOAST, or in another schema of the same namespace; that is a matter of
 -- the whole name, not of LIKE. Beside a gw<N> only other gw<N> count: of namespaces that no ledger knows
@@ -75,12 +76,14 @@ WITH RECURSIVE kin(prefix, worker) AS (
          WHERE NOT EXISTS (SELECT FROM pg_trigger t
                             WHERE t.oid = objid AND classid = 'pg_trigger'::regclass AND t.tgisinternal)
     UNION
-        SELECT 'locked', 'pg_class'::regclass, 'table ' || t.tgrelid::regclass, c.relnamespace::regnamespace::text
-          FROM reach r
-          JOIN pg_trigger t ON t.oid = r.objid AND r.classid = 'pg_trigger'::regclass AND t.tgisinternal
-          JOIN pg_class c ON c.oid = t.tgrelid
-          JOIN pg_constraint f ON f.oid = t.tgconstraint
-          JOIN pg_namespace n ON n.oid = f.connamespace AND n.nspname = :'schema'
+        SELECT 'locked', 'pg_class'::regclass, 'table ' || c.oid::regclass, c.relnamespace::regnamespace::text
+          FROM (SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f'
+                UNION ALL
+                SELECT inhrelid, inhparent FROM pg_inherits JOIN pg_class p ON p.oid = inhparent AND p.relkind = 'p'
+               ) AS tie(inside, outside)
+          JOIN pg_class i ON i.oid = tie.inside
+          JOIN pg_namespace n ON n.oid = i.relnamespace AND n.nspname = :'schema'
+          JOIN pg_class c ON c.oid = tie.outside
 )
 SELECT effect, class, object, home
   FROM found, kin
@@ -90,4 +93,6 @@ SELECT effect, class, object, home
             AND substr(home, length(prefix) + 1) ~ worker)
    AND class <> 'pg_namespace'::regclass
    AND class <> 'pg_default_acl'::regclass
- ORDER BY effect, home, class, object
+UNION ALL
+SELECT 'size', 'pg_namespace'::regclass, count(DISTINCT (classid, objid))::text, NULL FROM reach
+ ORDER BY 1, 4, 2, 3

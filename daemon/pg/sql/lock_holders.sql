@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who holds a lock on the schema or on a relation in it: pid, application_name, gid.
+-- Who holds a lock on the schema or on a relation in it (where = 'inside'), or on what its foreign keys and partitions
+-- lock outside of it ('outside'): pid, application_name, gid.
 --
 -- A prepared transaction has no session, its pid is NULL. Its locks share a virtual transaction with the one on its
 -- own number, which pg_prepared_xacts has a name for. (The manual's -1/<xid> holds only after a restart.)
@@ -20,6 +21,13 @@ SELECT DISTINCT l.pid, a.application_name, x.gid
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN prepared x ON l.pid IS NULL AND x.virtualtransaction = l.virtualtransaction
  WHERE n.nspname = :'schema'
-   AND (c.relnamespace = n.oid
-        OR (l.locktype = 'object' AND l.classid = 'pg_namespace'::regclass AND l.objid = n.oid))
+   AND CASE WHEN :'where' = 'inside'
+            THEN c.relnamespace = n.oid
+                 OR (l.locktype = 'object' AND l.classid = 'pg_namespace'::regclass AND l.objid = n.oid)
+            ELSE c.relnamespace <> n.oid
+                 AND (EXISTS (SELECT FROM pg_constraint f JOIN pg_class i ON i.oid = f.conrelid
+                               WHERE f.contype = 'f' AND f.confrelid = c.oid AND i.relnamespace = n.oid)
+                      OR EXISTS (SELECT FROM pg_inherits h JOIN pg_class i ON i.oid = h.inhrelid
+                                  WHERE h.inhparent = c.oid AND i.relnamespace = n.oid))
+       END
  ORDER BY l.pid, x.gid
