@@ -22,7 +22,7 @@ static const struct question questions[PG_QUESTION_MAX_] = {
         [PG_DROP_PIN]          = {.sql = sql_drop_pin, .parameters = {"schema"},
                                   .n_statements = 2, .n_columns = 1, .one_row = true, .in_transaction = true},
         [PG_DROP_DEPENDENTS]   = {.sql = sql_drop_dependents, .parameters = {"schema", "namespace"},
-                                  .n_statements = 2, .n_columns = 4, .may_be_null = COLUMN(2) | COLUMN(3)},
+                                  .n_statements = 3, .n_columns = 4, .may_be_null = COLUMN(2) | COLUMN(3)},
         [PG_DROP_UNTIE]        = {.sql = sql_drop_untie, .parameters = {"schema", "namespace"},
                                   .n_statements = 4, .n_columns = 1, .one_row = true, .in_transaction = true},
         [PG_DROP_BATCH]        = {.sql = sql_drop_batch, .parameters = {"schema", "locks"},

@@ -89,6 +89,21 @@ KINDS = {
                       "CREATE EVENT TRIGGER seen ON ddl_command_end EXECUTE FUNCTION D.ev()", "event trigger seen"),
     "foreign-data wrapper": ("CREATE FUNCTION D.val(text[], oid) RETURNS void LANGUAGE plpgsql AS 'BEGIN END';"
                              "CREATE FOREIGN DATA WRAPPER wrap VALIDATOR D.val", "foreign-data wrapper wrap"),
+    "foreign server and table": ("CREATE FUNCTION D.val(text[], oid) RETURNS void LANGUAGE plpgsql AS 'BEGIN END';"
+                                 "CREATE FOREIGN DATA WRAPPER wrap2 VALIDATOR D.val;"
+                                 "CREATE SERVER far FOREIGN DATA WRAPPER wrap2;"
+                                 "CREATE FOREIGN TABLE L.x (i int) SERVER far", "foreign table L.x"),
+    "access method": ("CREATE FUNCTION D.handler(internal) RETURNS index_am_handler LANGUAGE internal AS 'bthandler';"
+                      "CREATE ACCESS METHOD another TYPE INDEX HANDLER D.handler", "access method another"),
+    "constraint trigger": ("CREATE TABLE L.x (); CREATE CONSTRAINT TRIGGER y AFTER INSERT ON L.x FOR EACH ROW"
+                           " EXECUTE FUNCTION D.h()", "trigger y on table L.x"),
+    "operator in use": ("CREATE OPERATOR D.<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = D.g);"
+                        "CREATE VIEW L.v AS SELECT 1 OPERATOR(D.<<<) 2 AS n", "view L.v"),
+    "operator class in use": ("CREATE OPERATOR CLASS D.ops FOR TYPE int USING btree AS OPERATOR 1 pg_catalog.<,"
+                              " FUNCTION 1 D.g(int, int); CREATE TABLE L.x (i int); CREATE INDEX y ON L.x (i D.ops)",
+                              "index L.y"),
+    "member of an extension": ("CREATE EXTENSION fuzzystrmatch SCHEMA L; ALTER EXTENSION fuzzystrmatch ADD TABLE D.t",
+                               "extension fuzzystrmatch"),
 }  # fmt: skip
 # What looks like a dependent and is none: D goes.
 HARMLESS = {
@@ -103,6 +118,12 @@ HARMLESS = {
     "identity and large values": "CREATE TABLE D.y (i int GENERATED ALWAYS AS IDENTITY, b text, j serial)",
     "partitions inside": "CREATE TABLE D.p (i int) PARTITION BY LIST (i);"
                          "CREATE TABLE D.q PARTITION OF D.p FOR VALUES IN (1)",
+    "member of a family of others": "CREATE OPERATOR FAMILY L.x USING btree;"
+                                    "CREATE FUNCTION D.cmp(D.c, D.c) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 0';"
+                                    "ALTER OPERATOR FAMILY L.x USING btree ADD FUNCTION 1 (D.c, D.c) D.cmp(D.c, D.c)",
+    "partition of a shared table": "CREATE TABLE L.x (i int) PARTITION BY LIST (i);"
+                                   "CREATE TABLE D.q PARTITION OF L.x FOR VALUES IN (1)",
+    "child of a shared table": "CREATE TABLE L.x (i int); CREATE TABLE D.q () INHERITS (L.x)",
     "things of others that it uses": "CREATE TYPE L.x AS ENUM ('q'); CREATE TABLE D.y (i L.x);"
                                      "CREATE VIEW D.v AS SELECT i FROM D.y",
 }  # fmt: skip
@@ -139,6 +160,8 @@ def swept(clusters):
     for number, sql in enumerate(cases):
         main.sql(write_out(BEFORE + sql, number))
     may_go = [dead(number) for number in range(len(KINDS), bystanders)]
+    # This family loses a member that compares a type of the dead schema, and that nobody else could use.
+    may_go.append(f"live{len(KINDS) + list(HARMLESS).index('member of a family of others')}")
     # a family: gw1 and gw2_tenant use gw0, and all of them are dead
     family = [dead(bystanders, worker) for worker in ("gw0", "gw1", "gw2_tenant")]
     main.sql(f"CREATE SCHEMA {family[0]}; CREATE TABLE {family[0]}.t (id int PRIMARY KEY)")
@@ -158,7 +181,7 @@ def swept(clusters):
     yield {"dry": dry, "result": result, "before": before, "after": after, "family": family}
     main.sql("DROP EVENT TRIGGER seen; DROP PUBLICATION pub_of_table; DROP PUBLICATION pub_of_schema;"
              "DROP TABLE public.bystander")
-    main.sql("DROP FOREIGN DATA WRAPPER wrap")
+    main.sql("DROP ACCESS METHOD another; DROP FOREIGN DATA WRAPPER wrap; DROP FOREIGN DATA WRAPPER wrap2 CASCADE")
     for name in main.schemas("platform"):
         main.sql(f'DROP SCHEMA "{name}" CASCADE')
     for number in range(bystanders + 1):
@@ -190,3 +213,28 @@ def test_everything_else_is_as_it_was_to_the_last_row(swept):
     before = "".join(swept["before"])
     assert "COPY public.bystander" in before and "CREATE VIEW live0.v" in before and "CREATE CAST (live" in before
     assert swept["before"] == swept["after"]
+
+
+def test_dead_schemas_that_use_one_another_are_gone_after_two_sweeps(clusters):
+    main, _ = clusters
+    used, uses = dead(0x1000), dead(0x1001)
+    with daemon_over({"platform": main.conninfo("platform")}) as daemon:
+        main.sql(f"CREATE SCHEMA {used}; CREATE TABLE {used}.t (id int); CREATE SCHEMA {uses};"
+                 f"CREATE VIEW {uses}.v AS SELECT id FROM {used}.t")
+        first = verdicts(daemon.sweep())
+        assert (first["platform", used], first["platform", uses]) == ("external_dependents", "dropped")
+        assert verdicts(daemon.sweep())["platform", used] == "dropped"
+
+
+@pytest.mark.parametrize("other", ["{}_settings", "{}a_gw1"])
+def test_a_name_that_only_looks_related_is_somebody_else(clusters, other):
+    main, _ = clusters
+    used = dead(0x1002)
+    uses = other.format(used.removesuffix("_gw0"))
+    with daemon_over({"platform": main.conninfo("platform")}) as daemon:
+        main.sql(f"CREATE SCHEMA {used}; CREATE TABLE {used}.t (id int); CREATE SCHEMA {uses};"
+                 f"CREATE VIEW {uses}.v AS SELECT id FROM {used}.t")
+        result = daemon.sweep("--dry-run")
+        assert verdicts(result)["platform", used] == "external_dependents"
+        assert f"view {uses}.v" in details(result)["platform", used]
+        main.sql(f"DROP SCHEMA {used} CASCADE; DROP SCHEMA {uses} CASCADE")
