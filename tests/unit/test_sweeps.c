@@ -55,7 +55,7 @@ static void on_reply(void *owner)
 {
         static const char *const identity[PG_IDENTIFY_COLUMNS_] = {
                 "1", "1", "86400000000", "here", "1", "f", "f", BACKEND_PID, "t", "6400", "1000", "150000"};
-        static const char *const schema[] = {SCHEMA, OID, "somebody", "t"};
+        static const char *const schema[] = {SCHEMA, OID, "somebody", "t", "f"};
         static const char *const pin[] = {OID};
         struct pg_connection *c = owner;
         struct pg_answer answer = {.question = c->question, .message = "", .backend_pid = atoi(BACKEND_PID)};
@@ -66,7 +66,7 @@ static void on_reply(void *owner)
                 answer.cells = identity;
         } else if (c->question == PG_SCHEMAS) {
                 answer.n_rows = 1;
-                answer.n_columns = 4;
+                answer.n_columns = 5;
                 answer.cells = schema;
         } else if (c->question == PG_DROP_PIN) {
                 answer.n_rows = answer.n_columns = 1;
