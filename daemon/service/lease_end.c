@@ -38,6 +38,7 @@ static void write_end(struct lease_record *record, const char *reason)
                                         .exit_status = -1,
                                         .until_usec = record->kept_until};
         ledger->ops->submit(ledger, &change, NULL, NULL, 0);
+        lease_keep_ended(record);
 }
 
 static void remember(struct lease_record *record)

@@ -78,7 +78,7 @@ struct lease_keep {
         char namespace[NAMES_NAMESPACE_MAX + 1];
         int64_t lease;          /* 0: it had ended */
         uint64_t until, before; /* before: what was promised until now */
-        bool with_release;
+        bool with_release; /* or its end has written it besides */
         TAILQ_ENTRY(lease_keep) link; /* leases::keeps */
 };
 
@@ -204,6 +204,10 @@ void lease_member_watch(struct lease_record *record, struct lease_member *member
 void lease_member_close(struct lease_record *record, struct lease_member *member);
 void lease_members_unwatch(struct lease_record *record);
 void lease_settle(struct lease_record *record); /* ends it if everything says so */
+
+/* lease_release.c */
+/* Its end writes what was promised besides, for as long as it takes: a refusal of the promise means nothing now. */
+void lease_keep_ended(struct lease_record *record);
 
 /* lease_end.c */
 void lease_end(struct lease_record *record, enum lease_state state, const char *reason);

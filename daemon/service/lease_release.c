@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t keep_until(struct leases *leases, uint64_t keep_usec)
 {
@@ -51,18 +52,42 @@ static struct lease_keep *find_keep(struct leases *leases, uint64_t ticket)
         return NULL;
 }
 
+/* It is as if it had not been asked for; also for whoever has asked since, and would fall back on it. */
+static void take_promise_back(struct leases *leases, const struct lease_keep *keep)
+{
+        uint64_t *promise = find_promise(leases, keep->namespace);
+        struct lease_keep *later;
+
+        TAILQ_FOREACH (later, &leases->keeps, link) {
+                if (strcmp(later->namespace, keep->namespace) != 0)
+                        continue;
+                later->before = keep->before;
+                return;
+        }
+        if (promise)
+                *promise = keep->before;
+}
+
+void lease_keep_ended(struct lease_record *record)
+{
+        struct lease_keep *keep;
+
+        TAILQ_FOREACH (keep, &record->leases->keeps, link)
+                if (keep->lease == record->lease.id && keep->until == record->kept_until)
+                        keep->with_release = true;
+}
+
 static void on_kept(void *owner, uint64_t ticket, int error)
 {
         struct leases *leases = owner;
         struct lease_keep *keep = find_keep(leases, ticket);
-        uint64_t *promise = find_promise(leases, keep->namespace);
 
         TAILQ_REMOVE(&leases->keeps, keep, link);
         /* The lease is released whatever the disk says, and so its schemas stay: written when there is space. */
         if (error && keep->with_release)
                 submit_kept(leases, keep, NULL);
-        else if (error && promise && *promise == keep->until)
-                *promise = keep->before;
+        else if (error)
+                take_promise_back(leases, keep);
         leases->events->kept(leases->owner, keep->connection, keep->until,
                              error && !keep->with_release ? LEASES_E_LEDGER : 0);
         free(keep);

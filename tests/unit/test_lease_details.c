@@ -379,32 +379,78 @@ static bool has_none(void *owner, const char *namespace)
         return false;
 }
 
-static void a_keep_that_is_refused_takes_back_its_own_promise_alone(void **state)
+/* Found by the simulation: of two that the disk had no room for, the second fell back on the first. */
+static void keeps_that_are_refused_take_back_their_own_promises_alone(void **state)
 {
         struct story *story = *state;
         struct peer peer = story_peer(story);
-        struct lease_request holder = story_acquire_name(story, &peer, "mydebug", NULL);
-        uint64_t first = ++story->last_connection, second = ++story->last_connection, until = now(story);
+        uint64_t start = now(story), until;
 
-        assert_int_equal(leases_keep(story->leases, first, "mydebug", 1000, false, USEC_PER_SEC),
+        (void)story_acquire_name(story, &peer, "mydebug", NULL);
+        (void)story_acquire_name(story, &peer, "other", NULL);
+        assert_int_equal(story_keep(story, "mydebug", 1000, false, 5 * USEC_PER_SEC, &until), 0);
+        assert_int_equal(leases_keep(story->leases, 71, "mydebug", 1000, false, USEC_PER_SEC), LEASES_LATER);
+        assert_int_equal(leases_keep(story->leases, 72, "other", 1000, false, USEC_PER_SEC), LEASES_LATER);
+        assert_int_equal(leases_keep(story->leases, 73, "mydebug", 1000, false, 9 * USEC_PER_SEC),
                          LEASES_LATER);
-        assert_int_equal(leases_keep(story->leases, second, "mydebug", 1000, false, 9 * USEC_PER_SEC),
-                         LEASES_LATER);
+        assert_int_equal(leases_kept_until(story->leases, "mydebug"), start + 9 * USEC_PER_SEC);
         assert_true(memory_ledger_refuse(story->memory));
-        assert_int_equal(story_take(story, first, TOLD_KEPT)->error, LEASES_E_LEDGER);
-        assert_int_equal(story_take(story, second, TOLD_KEPT)->error, LEASES_E_LEDGER);
-        assert_true(leases_kept_until(story->leases, "mydebug") <= until + USEC_PER_SEC);
+        for (uint64_t connection = 71; connection <= 73; connection++)
+                assert_int_equal(story_take(story, connection, TOLD_KEPT)->error, LEASES_E_LEDGER);
+        assert_int_equal(leases_kept_until(story->leases, "mydebug"), until);
+        assert_int_equal(leases_kept_until(story->leases, "other"), 0);
+}
+
+static void a_keep_that_is_refused_is_nothing_where_another_promise_stands(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct telling lease;
+        struct lease_request holder = story_acquire_name(story, &peer, "mydebug", &lease);
 
         /* Forgotten meanwhile: there is nothing to take back. */
         assert_int_equal(story_release(story, holder.connection), 0);
         story_settle(story);
-        assert_int_equal(leases_keep(story->leases, first, "mydebug", 1000, false, USEC_PER_SEC),
-                         LEASES_LATER);
+        assert_int_equal(leases_keep(story->leases, 71, "mydebug", 1000, false, USEC_PER_SEC), LEASES_LATER);
         fake_env_pass(story->fake, 3600 * USEC_PER_SEC);
         leases_forget_ended(story->leases, has_none, NULL);
         assert_int_equal(leases_standing(story->leases, "mydebug"), STANDING_UNKNOWN);
         assert_true(memory_ledger_refuse(story->memory));
-        assert_int_equal(story_take(story, first, TOLD_KEPT)->error, LEASES_E_LEDGER);
+        assert_int_equal(story_take(story, 71, TOLD_KEPT)->error, LEASES_E_LEDGER);
+
+        /* Leased anew meanwhile: what was promised of the one before does not touch it. */
+        holder = story_acquire_name(story, &peer, "mydebug", NULL);
+        assert_int_equal(story_release(story, holder.connection), 0);
+        story_settle(story);
+        assert_int_equal(leases_keep(story->leases, 72, "mydebug", 1000, false, USEC_PER_SEC), LEASES_LATER);
+        fake_env_pass(story->fake, 2 * USEC_PER_SEC);
+        holder = story_request(story, &peer);
+        holder.namespace = "mydebug";
+        assert_int_equal(leases_acquire(story->leases, &holder, message), 0);
+        assert_true(memory_ledger_refuse(story->memory));
+        assert_int_equal(story_take(story, 72, TOLD_KEPT)->error, LEASES_E_LEDGER);
+        assert_int_equal(leases_kept_until(story->leases, "mydebug"), 0);
+}
+
+/* Found by the simulation: the disk had it in the end, and memory did not. */
+static void a_promise_that_the_end_writes_is_kept_whatever_became_of_it(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct lease_request holder = story_acquire_name(story, &peer, "mydebug", NULL);
+        uint64_t until = now(story) + 9 * USEC_PER_SEC;
+
+        assert_int_equal(leases_keep(story->leases, 71, "mydebug", 1000, false, USEC_PER_SEC), LEASES_LATER);
+        assert_int_equal(leases_keep(story->leases, 72, "mydebug", 1000, false, 9 * USEC_PER_SEC),
+                         LEASES_LATER);
+        assert_int_equal(story_release(story, holder.connection), 0);
+        assert_true(memory_ledger_refuse(story->memory));
+        story_settle(story);
+        assert_int_equal(story_take(story, 71, TOLD_KEPT)->error, LEASES_E_LEDGER);
+        assert_int_equal(story_take(story, 72, TOLD_KEPT)->error, 0);
+        assert_int_equal(leases_kept_until(story->leases, "mydebug"), until);
+        story_restart(story);
+        assert_int_equal(leases_kept_until(story->leases, "mydebug"), until);
 }
 
 static void a_stop_while_two_promises_are_on_their_way_leaves_nothing_behind(void **state)
@@ -535,7 +581,9 @@ int main(void)
                 STORY(a_release_is_on_record_with_its_exit_status_or_without),
                 STORY(a_second_release_says_the_same_of_what_is_kept),
                 STORY(a_second_release_promises_what_the_first_one_did),
-                STORY(a_keep_that_is_refused_takes_back_its_own_promise_alone),
+                STORY(keeps_that_are_refused_take_back_their_own_promises_alone),
+                STORY(a_keep_that_is_refused_is_nothing_where_another_promise_stands),
+                STORY(a_promise_that_the_end_writes_is_kept_whatever_became_of_it),
                 STORY(a_stop_while_two_promises_are_on_their_way_leaves_nothing_behind),
                 STORY(subscribers_hear_of_a_release_that_is_no_end_yet),
                 STORY(nothing_is_kept_of_what_is_not_granted_and_nothing_for_longer_than_for_ever),
