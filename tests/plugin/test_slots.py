@@ -209,7 +209,7 @@ def test_a_child_that_leaves_the_block_does_not_give_back_the_parents_slot(fake,
 
 
 def test_discovery_gets_no_slot(fake):
-    run = _namespace.placeholder(_namespace.Settings(socket=fake.socket))
+    run = _namespace.names_only(_namespace.Settings(socket=fake.socket))
     with pytest.raises(BerthError, match="--collect-only"):
         with ddl_slot(run, HERE):
             pass

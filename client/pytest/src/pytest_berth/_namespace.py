@@ -67,7 +67,7 @@ class Run:
         self.secret = secret
         self.own = own  # we acquired the lease, so we release it
         self.lifeline = lifeline
-        self.placeholder = False  # nothing is going to be run
+        self.names_only = False  # nothing is going to be run
         self.warning: Optional[str] = None
         self.pid = os.getpid()
 
@@ -116,10 +116,10 @@ def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False
         raise Refused(e.message, e.fix, e.error) from e
 
 
-def placeholder(settings: Settings) -> Run:
+def names_only(settings: Settings) -> Run:
     """For --collect-only and the like: names, but nothing behind them."""
     run = _local(settings, "not leased")
-    run.placeholder = True
+    run.names_only = True
     return run
 
 

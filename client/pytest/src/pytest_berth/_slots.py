@@ -144,7 +144,7 @@ _held_lock = threading.Lock()
 
 @contextmanager
 def ddl_slot(run: Run, cluster: Cluster, timeout: Optional[float] = None) -> Iterator[None]:
-    if run.placeholder:
+    if run.names_only:
         raise BerthError("nothing is run, so there are no DDL slots (--collect-only, --setup-plan, ...)",
                          "do not build schemas while conftest modules are imported")
     pid = os.getpid()

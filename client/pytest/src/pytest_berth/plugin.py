@@ -22,7 +22,7 @@ import pytest_berth
 from . import _names
 from ._errors import BadName, BerthError
 from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run,
-                         Settings, attach_worker, of_worker, placeholder, release, resolve)
+                         Settings, attach_worker, names_only, of_worker, release, resolve)
 
 ENV_XDIST_WORKER = "PYTEST_XDIST_WORKER"
 MODES = ("auto", "require", "off")
@@ -122,7 +122,7 @@ def _begin(config: pytest.Config) -> None:
     is_worker = _is_xdist_worker()
     try:
         if any(getattr(config.known_args_namespace, name, None) for name in _DISCOVERY):
-            run = placeholder(settings)
+            run = names_only(settings)
         elif is_worker:
             run = _worker_from_environment(settings)
         else:
@@ -133,7 +133,7 @@ def _begin(config: pytest.Config) -> None:
     state = _State(run, is_worker)
     config.stash[_state] = state
     pytest_berth._runs.append(run)
-    if not is_worker and not run.placeholder:
+    if not is_worker and not run.names_only:
         _export(state)
 
 
@@ -194,7 +194,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = config.stash[_state]
     if state.run.warning:
         print(state.run.warning, file=sys.stderr)
-    if state.is_worker and not state.run.placeholder:
+    if state.is_worker and not state.run.names_only:
         try:
             _compare_with_workerinput(state.run, config.workerinput)  # type: ignore[attr-defined]
             attach_worker(state.run)
@@ -240,7 +240,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         return
     state.exit_status = int(session.exitstatus)
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None and not state.run.placeholder and not state.is_worker:
+    if reporter is not None and not state.run.names_only and not state.is_worker:
         for line in _closing_lines(state, reporter.stats):
             reporter.write_line(line)
 
@@ -274,7 +274,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> Optional[str]:
     state = config.stash.get(_state, None)
-    return state.run.header if state and not state.run.placeholder else None
+    return state.run.header if state and not state.run.names_only else None
 
 
 @pytest.fixture(scope="session")
