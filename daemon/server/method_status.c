@@ -113,5 +113,6 @@ struct outcome *method_get_status(struct call *call, struct services *services)
         json_add_string(parameters, "unsettled", doubt);
         if (last)
                 json_add(parameters, "lastSweep", sweep_result_json(last));
+        json_add(parameters, "publicWrites", json_array());
         return call_reply(call, parameters);
 }
