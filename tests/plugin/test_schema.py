@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import pytest_berth
-from pytest_berth import FallThroughError, _schema, _slots
+from pytest_berth import FallThroughError, _schema, _slots, _targets
 from pytest_berth._errors import BerthError
 
 psycopg2 = pytest.importorskip("psycopg2")
@@ -357,11 +357,10 @@ def test_tables_of_extensions_do_not_count(leased, database, look):
 
 def test_label_and_path_are_the_connections_own(leased, target, connect, database):
     connection = connect(**pytest_berth.connect_args("seed"))
-    adapter = _schema._adapt(connection)
-    with adapter.look() as given:
-        sql = "SELECT current_setting('application_name') AS label, current_setting('search_path') AS path"
-        assert adapter.run(given, sql) == [
-            (f"pytest_gw0_{leased.namespace}_seed", f"test_{leased.namespace}_gw0")]
+    adapter = _targets.adapt(connection)
+    sql = "SELECT current_setting('application_name') AS label, current_setting('search_path') AS path"
+    assert adapter.examine(lambda given: adapter.run(given, sql)) == [
+        (f"pytest_gw0_{leased.namespace}_seed", f"test_{leased.namespace}_gw0")]
 
 
 def test_they_survive_rollback_and_discard_all(leased, database):
@@ -372,41 +371,82 @@ def test_they_survive_rollback_and_discard_all(leased, database):
             pytest_berth.guard(connection)
 
 
-def test_asyncpg_takes_them_as_server_settings(leased, database):
+def connect_asyncpg(database, **args):
+    """A function that makes a connection, as asyncpg needs a running loop to make one."""
     asyncpg = pytest.importorskip("asyncpg")
-    asyncio = pytest.importorskip("asyncio")
-
-    async def ask():
-        connection = await asyncpg.connect(host=database["host"], port=database["port"], user="postgres",
-                                           database=database["dbname"],
-                                           **pytest_berth.connect_args(driver="asyncpg"))
-        try:
-            with pytest.raises(BerthError, match="asynchronous"):
-                pytest_berth.guard(connection)
-            return await connection.fetchval("SELECT current_setting('application_name') || ' ' ||"
-                                             " current_setting('search_path')")
-        finally:
-            await connection.close()
-
-    assert asyncio.run(ask()) == f"{pytest_berth.application_name()} {pytest_berth.worker_schema()}"
+    where = {"host": database["host"], "port": database["port"], "user": "postgres", "database": database["dbname"]}
+    return lambda: asyncpg.connect(**where, **args)
 
 
-def test_sqlalchemy_on_asyncpg_builds_by_run_sync(leased, database, look):
+def async_engine(database, **args):
     pytest.importorskip("asyncpg")
     pytest.importorskip("greenlet")
-    asyncio = pytest.importorskip("asyncio")
-    aio = pytest.importorskip("sqlalchemy.ext.asyncio")
+    url = f"postgresql+asyncpg://postgres@/{database['dbname']}?host={database['host']}&port={database['port']}"
+    return pytest.importorskip("sqlalchemy.ext.asyncio").create_async_engine(url, connect_args=args)
+
+
+@pytest.mark.parametrize("connect,build", [
+    (connect_asyncpg, lambda c: c.execute("CREATE TABLE t (id int)")),
+    (async_engine, lambda c: exec_driver_sql(c, "CREATE TABLE t (id int)")),
+], ids=["asyncpg", "SQLAlchemy on asyncpg"])
+@pytest.mark.parametrize("has_lease", [True, False], ids=["leased", "unleased"])
+def test_what_belongs_to_an_event_loop_is_built_by_a_synchronous_fixture(request, database, look, connect, build,
+                                                                         has_lease):
+    request.getfixturevalue("leased" if has_lease else "unleased")
+    target = connect(database, **pytest_berth.connect_args(driver="asyncpg"))
+    with pytest_berth.schema(target, build) as given:
+        assert given is target
+        assert look("SELECT schemaname FROM pg_tables WHERE tablename = 't'") == [(pytest_berth.worker_schema(),)]
+        pytest_berth.guard(target)
+    assert look("SELECT count(*) FROM pg_tables WHERE tablename = 't'") == [(int(has_lease),)]
+    label = pytest_berth.application_name()
+    assert look(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{label}'") == [(0,)]
+
+
+@pytest.mark.parametrize("connect,build", [
+    (connect_asyncpg, lambda c: c.execute("SELECT nonsense")), (async_engine, lambda c: exec_driver_sql(c, "SELECT nonsense")),
+], ids=["asyncpg", "SQLAlchemy on asyncpg"])
+def test_and_nothing_is_left_of_a_build_that_failed(leased, fake, database, schemas, connect, build):
+    with pytest.raises(Exception, match="nonsense"):
+        with pytest_berth.schema(connect(database, **pytest_berth.connect_args(driver="asyncpg")), build):
+            pass
+    assert fake.slots == [] and schemas() == set()
+
+
+@pytest.mark.parametrize("connect", [connect_asyncpg, async_engine])
+def test_a_path_of_theirs_that_falls_through_is_caught(leased, database, connect):
+    with pytest.raises(FallThroughError, match="the current schema is public"):
+        pytest_berth.guard(connect(database))
+
+
+def test_what_already_belongs_to_a_running_loop_is_told_so(leased, database):
+    import asyncio
+
+    async def ask():
+        make, engine = connect_asyncpg(database), async_engine(database)
+        for target in (make, engine):
+            with pytest.raises(BerthError, match="call it in a synchronous fixture"):
+                pytest_berth.guard(target)
+        connection = await make()
+        with pytest.raises(BerthError, match="Connection is asynchronous.*pass .*lambda: asyncpg.connect"):
+            pytest_berth.guard(connection)
+        await connection.close()
+
+    asyncio.run(ask())
+
+
+def test_an_asynchronous_connection_of_sqlalchemy_builds_by_run_sync(leased, database, look):
+    import asyncio
 
     def build(connection):
         with pytest_berth.schema(connection, lambda c: exec_driver_sql(c, "CREATE TABLE t (id int)")):
             pass
 
     async def main():
-        url = f"postgresql+asyncpg://postgres@/{database['dbname']}?host={database['host']}&port={database['port']}"
-        engine = aio.create_async_engine(url, connect_args=pytest_berth.connect_args(driver="asyncpg"))
-        with pytest.raises(BerthError, match="run_sync"):
-            pytest_berth.guard(engine)
+        engine = async_engine(database, **pytest_berth.connect_args(driver="asyncpg"))
         async with engine.connect() as connection:
+            with pytest.raises(BerthError, match="run_sync"):
+                pytest_berth.guard(connection)
             await connection.run_sync(build)
         await engine.dispose()
 
@@ -425,35 +465,3 @@ def test_a_suffix_that_does_not_fit_is_refused(leased):
         pytest_berth.connect_args("s" * 40)
     with pytest.raises(BerthError, match="unknown driver"):
         pytest_berth.connect_args(driver="odbc")
-
-
-def test_django_in_schema_mode(project, database, fake, look):
-    django = pytest.importorskip("django")
-    assert django
-    fake.clusters = {"1": ["platform"]}
-    project.write("settings.py", f"""
-        DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": {database['dbname']!r},
-                                  "USER": "postgres", "HOST": {database['host']!r}, "PORT": {database['port']}}}}}
-        INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
-        SECRET_KEY = "x"
-    """)
-    project.write("test_it.py", """
-        import django, pytest
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        @pytest.fixture(scope="session")
-        def db(berth):
-            connection.settings_dict.setdefault("OPTIONS", {}).update(berth.connect_args())
-            with berth.schema(connection, lambda c: call_command("migrate", run_syncdb=True, verbosity=0)):
-                yield
-
-        def test_it(db, berth):
-            from django.contrib.auth.models import User
-            User.objects.create(username="ana")
-            berth.guard(connection)
-    """)
-    outcome = project.run("-n2", BERTH_SOCKET=fake.socket, DJANGO_SETTINGS_MODULE="settings")
-    assert outcome.status == 0, outcome
-    assert look("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]

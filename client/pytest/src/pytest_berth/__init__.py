@@ -95,8 +95,9 @@ def ddl_slot(schema: Optional[str] = None, database: Optional[str] = None,
 def schema(target: Any, build: Callable[[Any], Any]) -> ContextManager[Any]:
     """Make worker_schema() in a database: slot, CREATE SCHEMA, build, guard(), commit.
 
-    target: a SQLAlchemy engine (build gets a connection of it, as `metadata.create_all` wants) or connection,
-    or a connection of psycopg2, psycopg or Django (build gets it). It must have been made with connect_args().
+    target: a SQLAlchemy engine, asynchronous or not (build gets a connection of it, as `metadata.create_all`
+    wants), or connection; a connection of psycopg2, psycopg or Django (build gets it); or a function that makes
+    a connection of asyncpg (build may be a coroutine function). All made with connect_args().
     The daemon drops the schema when the run is over; without one it is dropped when the context ends.
     """
     from . import _schema

@@ -102,6 +102,10 @@ class Connection:
         _open.pop(id(self), None)
         self._socket.close()
 
+    def keep_over_exec(self) -> None:
+        """The program that this process becomes has it open, too."""
+        self._socket.set_inheritable(True)
+
     def _receive_frame(self, deadline: Optional[float]) -> None:
         while b"\0" not in self._buffer:
             try:
