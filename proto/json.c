@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,13 @@ int64_t json_get_integer(const cJSON *object, const char *name, int64_t otherwis
         return json_integer(json_get(object, name), &number) ? number : otherwise;
 }
 
+double json_get_number(const cJSON *object, const char *name, double otherwise)
+{
+        const cJSON *member = json_get(object, name);
+
+        return cJSON_IsNumber(member) ? member->valuedouble : otherwise;
+}
+
 const cJSON *json_first(const cJSON *container)
 {
         return container ? container->child : NULL;
@@ -195,7 +203,8 @@ void json_edit_strings(cJSON *value, void (*edit)(char *text))
 
         if (cJSON_IsString(value))
                 edit(value->valuestring);
-        cJSON_ArrayForEach(child, value) json_edit_strings(child, edit);
+        cJSON_ArrayForEach (child, value)
+                json_edit_strings(child, edit);
 }
 
 /* ---- taking apart ---- */
@@ -300,6 +309,13 @@ bool json_add_integer(cJSON *object, const char *name, int64_t number)
         if (number < -JSON_INTEGER_MAX || number > JSON_INTEGER_MAX)
                 return false;
         return json_add(object, name, cJSON_CreateNumber((double)number));
+}
+
+bool json_add_number(cJSON *object, const char *name, double number)
+{
+        if (!isfinite(number))
+                return false;
+        return json_add(object, name, cJSON_CreateNumber(number));
 }
 
 bool json_add_bool(cJSON *object, const char *name, bool truth)

@@ -41,6 +41,7 @@ const char *json_get_string(const struct cJSON *object, const char *name);
 bool json_get_bool(const struct cJSON *object, const char *name, bool otherwise);
 int64_t json_get_integer(const struct cJSON *object, const char *name, int64_t otherwise);
 bool json_integer(const struct cJSON *value, int64_t *ret);
+double json_get_number(const struct cJSON *object, const char *name, double otherwise); /* with a fraction */
 /* Iteration: first child, then next. name of a member of an object, else NULL. */
 const struct cJSON *json_first(const struct cJSON *container);
 const struct cJSON *json_next(const struct cJSON *value);
@@ -75,6 +76,8 @@ struct cJSON *json_array(void);
 bool json_add_string(struct cJSON *object, const char *name, const char *text);
 /* False too for what a double does not hold: beyond +-JSON_INTEGER_MAX. Send that as a string. */
 bool json_add_integer(struct cJSON *object, const char *name, int64_t number);
+bool json_add_number(struct cJSON *object, const char *name,
+                     double number); /* false too if it is not finite */
 bool json_add_bool(struct cJSON *object, const char *name, bool truth);
 bool json_add_null(struct cJSON *object, const char *name);
 bool json_add(struct cJSON *object, const char *name,

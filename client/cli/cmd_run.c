@@ -14,6 +14,7 @@
 #include "client/cli/environment.h"
 #include "client/cli/fail.h"
 #include "client/cli/print.h"
+#include "client/cli/run_report.h"
 
 #include "proto/protocol.h"
 
@@ -57,12 +58,27 @@ static void release(struct cli *cli, struct berth_lease *lease, const struct chi
                          print_time(kept_until_usec, until));
 }
 
-static int run_under(struct cli *cli, struct berth_lease *lease)
+static void report(const struct cli *cli, const struct berth_lease *lease, const char *label,
+                   int64_t started_usec, const struct child_end *end)
+{
+        struct run_report run = {
+                .namespace = berth_lease_namespace(lease),
+                .label = label,
+                .argv = cli->operands,
+                .started_usec = started_usec,
+                .wait_status = end->wait_status,
+        };
+
+        run_report_finish(&run);
+}
+
+static int run_under(struct cli *cli, struct berth_lease *lease, const char *label)
 {
         struct held held = held_lease(lease);
         struct child_plan plan = {.argv = cli->operands, .adopt = true, .held = &held, .n_held = 1};
         struct child_end end;
         int r = held_wait(cli, &held);
+        int64_t started_usec = print_now_usec();
 
         if (!r)
                 r = environment_export(cli, lease);
@@ -70,6 +86,8 @@ static int run_under(struct cli *cli, struct berth_lease *lease)
                 return r;
         plan.inherit_fd = berth_lease_fd(lease);
         r = command_run(cli, &plan, &end);
+        if (!r) /* a command that did not start is no run */
+                report(cli, lease, label, started_usec, &end);
         release(cli, lease, &end);
         return r ? r : child_repeat_end(end.wait_status);
 }
@@ -94,7 +112,7 @@ int cmd_run(struct cli *cli)
              r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(AUTOSTART_TIMEOUT_MS, &error);
              i++)
                 r = berth_lease_request(&request, &lease, &error);
-        r = r ? held_fail(cli, &error) : run_under(cli, lease);
+        r = r ? held_fail(cli, &error) : run_under(cli, lease, request.label);
         berth_lease_free(lease);
         free(line);
         return r;

@@ -3,6 +3,7 @@
 #include "client/cli/environment.h"
 
 #include "client/cli/fail.h"
+#include "client/cli/report_folder.h"
 
 #include "proto/protocol.h"
 
@@ -36,20 +37,12 @@ static void forget_outer_run(void)
         }
 }
 
-/* A directory of this user's own: a shared one would need the sticky bit, and names nobody can guess. */
+/* Absolute, because the command may go elsewhere. */
 static void export_report_dir(void)
 {
-        const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-        char path[4096];
-        int n;
+        char path[REPORT_PATH_SIZE];
 
-        if (getenv(BERTH_ENV_REPORT_DIR))
-                return;
-        if (state && *state)
-                n = snprintf(path, sizeof(path), "%s/berth/reports", state);
-        else
-                n = snprintf(path, sizeof(path), "%s/.local/state/berth/reports", home ? home : "");
-        if (n < (int)sizeof(path) && *path == '/' && ((state && *state) || (home && *home)))
+        if (report_folder_path(path))
                 (void)setenv(BERTH_ENV_REPORT_DIR, path, 1);
 }
 

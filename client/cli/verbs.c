@@ -85,8 +85,9 @@ static const struct verb table[] = {
                   "BERTH_REPORT_DIR; $BERTH_NAMESPACE_ENV may name further variables for the\n"
                   "namespace, with commas between. It always gets a fresh namespace, unless\n"
                   "--namespace or BERTH_NAMESPACE_FORCE says otherwise. When berth returns, no\n"
-                  "process of the run is alive. The exit code is the command's; 75: not in time,\n"
-                  "69: no daemon, 125: berth failed, 126: cannot execute, 127: not found.\n",
+                  "process of the run is alive, and there is a report of it ('berth report'). The exit\n"
+                  "code is the command's; 75: not in time, 69: no daemon, 125: berth failed, 126:\n"
+                  "cannot execute, 127: not found.\n",
          .options = run_options,
          .n_min = 1,
          .n_max = -1,

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
+import os
+
 import pytest
 
 from harness import Daemon, Postgres
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reports_of_runs_stay_out_of_the_home(tmp_path_factory):
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")

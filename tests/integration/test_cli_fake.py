@@ -243,15 +243,15 @@ def test_a_full_disk_is_no_success(path):
 # ---- run: what the command gets, and what it gives back ----
 
 
-def test_what_the_command_finds_in_its_environment(path, fake):
+def test_what_the_command_finds_in_its_environment(path, fake, tmp_path):
     done = berth(path, "run", "--", "env", BERTH_NAMESPACE="pold", BERTH_CONTROLLER_PID="1",
                  PYTEST_XDIST_WORKER="gw3", PYTEST_XDIST_WORKER_COUNT="4", BERTH_NAMESPACE_ENV="HONEY_NS, OTHER_NS",
-                 XDG_STATE_HOME="/somewhere")
+                 XDG_STATE_HOME=str(tmp_path))
     found = dict(line.split("=", 1) for line in done.stdout.splitlines())
     assert done.returncode == 0 and done.stderr == ""
     assert found["BERTH_NAMESPACE"] == found["HONEY_NS"] == found["OTHER_NS"] == NAMESPACE
     assert found["BERTH_LEASE"] == SECRET and found["BERTH_SOCKET"] == path
-    assert found["BERTH_REPORT_DIR"] == "/somewhere/berth/reports"
+    assert found["BERTH_REPORT_DIR"] == f"{tmp_path}/berth/reports"
     assert not [name for name in found if name.startswith("PYTEST_XDIST") or name == "BERTH_CONTROLLER_PID"]
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/json.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -433,6 +434,12 @@ static void values_are_built_and_copied(void **state)
         text = json_print(copy);
         assert_string_equal(text, wanted);
         assert_true(json_add_integer(copy, "max", JSON_INTEGER_MAX));
+        assert_true(json_add_number(copy, "fraction", 0.25));
+        assert_float_equal(json_get_number(copy, "fraction", -1), 0.25, 0);
+        assert_float_equal(json_get_number(copy, "max", -1), (double)JSON_INTEGER_MAX, 0);
+        assert_float_equal(json_get_number(copy, "over", -1), -1, 0);
+        assert_false(json_add_number(copy, "over", HUGE_VAL));
+        assert_false(json_add_number(copy, "over", NAN));
         assert_false(json_add_integer(copy, "over", JSON_INTEGER_MAX + 1));
         assert_false(json_add_integer(copy, "over", -JSON_INTEGER_MAX - 1));
         free(text);
