@@ -21,7 +21,8 @@ struct config {
         char *operator_group; /* "": none */
         char *namespace_env;  /* names of environment variables, separated by blanks */
         char *password_credential;
-        uint64_t idle_exit; /* 0: never */
+        char *metrics_listen; /* "": nowhere */
+        uint64_t idle_exit;   /* 0: never */
         unsigned max_connections;
         unsigned max_connections_per_uid;
 };

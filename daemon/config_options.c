@@ -4,6 +4,7 @@
 #include "pg/check.h"
 #include "proto/place.h"
 #include "proto/protocol.h"
+#include "server/http.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -192,6 +193,19 @@ static bool parse_variables(const struct option *option, const char *value, void
         return true;
 }
 
+static bool parse_http_address(const struct option *option, const char *value, void *field,
+                               char **ret_message)
+{
+        const char *wrong = *value ? http_check_address(value) : NULL;
+
+        if (wrong) {
+                *ret_message = alloc_printf("%s: \"%s\": %s", option->name, value, wrong);
+                return false;
+        }
+        replace(field, value);
+        return true;
+}
+
 /* ---- the table ---- */
 
 #define FIELD(member)              offsetof(struct config, member), 0, 0
@@ -238,10 +252,15 @@ static const struct option options[] = {
         {"sweep_interval", parse_duration, "5min", "How often to sweep when nothing else asks for it.",
          RANGE(settings.sweep_interval, 100 * USEC_PER_MSEC, 365 * DAY)},
         {"idle_exit", parse_duration, "0s",
-         "After how long without a connection or a live lease to end; 0s: never. Of a user's own instance: 15min.",
+         "After how long without a connection or a live lease to end; 0s: never. Of a user's own instance: "
+         "15min.",
          RANGE(idle_exit, 0, 365 * DAY)},
         {"history", parse_duration, "30d", "How long ended leases, sweeps and events are remembered.",
          RANGE(settings.history, HOUR, 3650 * DAY)},
+        {"metrics_listen", parse_http_address, "",
+         "Where GET /metrics is answered over HTTP: 127.0.0.1:PORT, [::1]:PORT or unix:PATH; empty: nowhere. "
+         "'berth metrics' prints the same.",
+         FIELD(metrics_listen)},
         {"namespace_env", parse_variables, "",
          "More environment variables that carry the namespace, for suites that read one of their own.",
          FIELD(namespace_env)},
@@ -351,6 +370,7 @@ struct config *config_free(struct config *config)
         free(config->operator_group);
         free(config->namespace_env);
         free(config->password_credential);
+        free(config->metrics_listen);
         free(config);
         return NULL;
 }

@@ -307,6 +307,7 @@ static int start(struct daemon *d)
         r = listen_somewhere(d);
         if (r)
                 return r;
+        daemon_serve_metrics(d);
         notify_ready();
         daemon_tell_status(d);
         daemon_watch_idle(d);

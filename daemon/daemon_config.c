@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon_internal.h"
 #include "os/notify.h"
+#include "server/http.h"
 #include "startup.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -56,6 +57,16 @@ void daemon_find_limits(const struct config *config, struct server_limits *ret)
                 log_warning("there is no group %s any more; it has no operators", config->operator_group);
 }
 
+void daemon_serve_metrics(struct daemon *d)
+{
+        _cleanup_free_ char *message = NULL;
+
+        if (http_listen(d->http, d->config->metrics_listen, d->options->user, &message))
+                log_error("metrics are not served: %s", message);
+        else if (*d->config->metrics_listen)
+                log_info("metrics served: address=%s", d->config->metrics_listen);
+}
+
 static void apply_config(struct daemon *d, struct config *config)
 {
         struct config *old = d->config;
@@ -75,6 +86,8 @@ static void apply_config(struct daemon *d, struct config *config)
         server_configure(d->services.server, &limits);
         databases_identify(d->services.databases);
         daemon_watch_idle(d);
+        if (strcmp(old->metrics_listen, config->metrics_listen) != 0)
+                daemon_serve_metrics(d);
         (void)config_free(old);
         log_info("configuration read again: databases=%u", d->settings.n_databases);
 }

@@ -15,6 +15,7 @@
 #include "server/services.h"
 
 struct event;
+struct http;
 struct event_base;
 struct ledger_sqlite;
 struct pg;
@@ -28,6 +29,7 @@ struct daemon {
         struct pg *pg;
         struct ledger_sqlite *ledger;
         struct listener listener;
+        struct http *http;
         struct inherited inherited; /* of systemd, until it is taken */
         struct lease_events lease_events;
 
@@ -66,5 +68,7 @@ void daemon_reclaim_slots(struct daemon *daemon);
 /* ---- daemon_config.c ---- */
 
 void daemon_find_limits(const struct config *config, struct server_limits *ret);
+/* Serves metrics where the configuration says; that it cannot is said, and is no reason not to serve runs. */
+void daemon_serve_metrics(struct daemon *daemon);
 /* Reads it again; what is wrong keeps the old one, and is said in the log and in the status. */
 void daemon_reload(struct daemon *daemon);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon_internal.h"
 #include "os/notify.h"
+#include "server/http.h"
+#include "server/measure.h"
 #include "store/ledger_sqlite.h"
 #include "util/log.h"
 
@@ -57,10 +59,12 @@ void daemon_make_services(struct daemon *d)
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
         s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
-        s->explainer = explainer_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->sweeper, &d->settings,
-                                     services_explained, s);
+        s->explainer = explainer_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->sweeper,
+                                     &d->settings, services_explained, s);
         daemon_find_limits(d->config, &limits);
         s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
+        measure_begin(s);
+        d->http = http_new(d->base, s);
 }
 
 /* Users before what they use; nobody is told that anything ended, since nothing did. */
@@ -68,6 +72,7 @@ void daemon_free_services(struct daemon *d)
 {
         struct services *s = &d->services;
 
+        d->http = http_free(d->http);
         s->server = server_free(s->server);
         s->explainer = explainer_free(s->explainer);
         s->locks = locks_free(s->locks);
@@ -76,6 +81,7 @@ void daemon_free_services(struct daemon *d)
         s->slots = slots_free(s->slots);
         s->leases = leases_free(s->leases);
         s->databases = databases_free(s->databases);
+        measure_end(s);
 }
 
 /* ---- what they find, and what they show ---- */

@@ -92,3 +92,4 @@ int cmd_history(struct cli *cli);
 int cmd_revoke(struct cli *cli);
 int cmd_keep(struct cli *cli);
 int cmd_name(struct cli *cli);
+int cmd_metrics(struct cli *cli);

@@ -65,7 +65,7 @@ static int give(struct cli *cli, const struct query *query, const char *text)
                                    "see that berthd and berth are of one version",
                                    "cannot read the answer from %s; %s", socket_path, why);
         /* Labels and the like are other people's words. */
-        if (!cli->options.json)
+        if (!cli->options.json && !query->has_lines)
                 json_edit_strings(reply, print_make_plain);
         r = query->take(query->userdata, reply);
         json_free(reply);

@@ -12,6 +12,7 @@ struct query {
         struct cJSON *parameters; /* taken; NULL: none */
         bool more;
         int timeout_ms;      /* until an answer, and between two; < 0: for ever */
+        bool has_lines;      /* its strings may have several lines, and are berthd's own */
         const char *waiting; /* shown on a terminal when it takes longer than a second */
         /* Called with each reply. Not 0: an exit code that ends the query. */
         int (*take)(void *userdata, const struct cJSON *reply);

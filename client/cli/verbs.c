@@ -46,8 +46,7 @@ static const struct option_row list_options[] = {
 };
 
 static const struct option_row sweep_options[] = {
-        {"no-wait", 'n', OPTION_FLAG, AT(no_wait), NULL,
-         "exit 75 if a sweep is running, do not wait for it"},
+        {"no-wait", 'n', OPTION_FLAG, AT(no_wait), NULL, "exit 75 if a sweep is running, do not wait for it"},
         {"dry-run", 0, OPTION_FLAG, AT(dry_run), NULL, "say what would be dropped, and drop nothing"},
         END_ROW,
 };
@@ -157,6 +156,14 @@ static const struct verb table[] = {
          .n_min = 1,
          .n_max = 1,
          .run = cmd_explain},
+        {.name = "metrics",
+         .summary = "what berthd has counted, for Prometheus",
+         .usage = "",
+         .examples = "  berth metrics\n"
+                     "  berth metrics | grep slot_wait\n"
+                     "  berth metrics >/var/lib/prometheus/node-exporter/berth.prom\n",
+         .notes = "berthd serves the same over HTTP where metrics_listen of its configuration says.\n",
+         .run = cmd_metrics},
         {.name = "revoke",
          .summary = "end a lease; its processes go on",
          .usage = "NAMESPACE",

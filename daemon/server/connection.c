@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/connection.h"
 
+#include "core/metrics.h"
 #include "server/server_internal.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -52,6 +53,7 @@ void connection_close(struct connection *c, const char *why)
                 log_info("connection closed: reason=\"%s\" pid=%d uid=%u", why, (int)c->peer.process.pid,
                          c->peer.uid);
         c->state = CONNECTION_DEAD;
+        metrics_count(c->server->metrics, METRIC_CLIENT_DISCONNECTS, why ? why : "hung up");
         keep_forget(c);
         (void)event_del(&c->readable);
         (void)event_del(&c->writable);

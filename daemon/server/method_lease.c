@@ -199,6 +199,8 @@ struct outcome *method_attach(struct call *call, struct services *services)
         r = leases_attach(services->leases, &request, &lease);
         if (r == LEASES_LATER)
                 return call_later(call);
+        if (r == LEASES_E_NO_SUCH_LEASE)
+                metrics_count(services->metrics, METRIC_STALE_EXPORTS, NULL);
         return r == 0 ? grant(call, services, lease, NULL) : fail(call, services, r, in.namespace, message);
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/decide.h"
 #include "proto/protocol.h"
+#include "server/measure.h"
 #include "server/methods.h"
 #include "util/alloc.h"
 
@@ -186,6 +187,7 @@ static void on_finished(void *owner, uint64_t caller, const struct sweep_result 
         struct look look = {.result = result};
 
         (void)caller;
+        measure_sweep(services, result);
         call_each(services->server, method_sweep, tell_result, &look);
         start_next(services);
 }

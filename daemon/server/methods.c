@@ -22,6 +22,7 @@ const struct method services_methods[] = {
         {MANAGE("Keep"), method_keep, 0},
         {MANAGE("GetHistory"), method_get_history, METHOD_NEEDS_MORE},
         {MANAGE("Explain"), method_explain, 0},
+        {MANAGE("GetMetrics"), method_get_metrics, 0},
         {SERVICE("GetInfo"), method_get_info, 0},
         {SERVICE("GetInterfaceDescription"), method_get_interface_description, 0},
         {NULL, NULL, 0},

@@ -73,6 +73,11 @@ void server_keep(struct server *server, int table_fd, server_holds_fn *holds)
                 server->last_id = keep_last_connection(server->keep);
 }
 
+void server_measure(struct server *server, struct metrics *metrics)
+{
+        server->metrics = metrics;
+}
+
 void server_configure(struct server *server, const struct server_limits *limits)
 {
         server->limits = *limits;

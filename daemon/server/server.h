@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct event_base;
+struct metrics;
 struct services;
 struct server;
 
@@ -55,8 +56,8 @@ void server_keep(struct server *server, int table_fd, server_holds_fn *holds);
  * A stored connection of that name goes on, with the number it had, if what it holds is on record: adopt says so,
  * and who is at its other end. Takes fd. Then, once for all of them, what can only be taken back later.
  */
-typedef bool server_adopt_fn(struct services *services, uint64_t connection, const struct server_hold *hold, int fd,
-                             struct peer *ret);
+typedef bool server_adopt_fn(struct services *services, uint64_t connection, const struct server_hold *hold,
+                             int fd, struct peer *ret);
 typedef bool server_reclaim_fn(struct services *services, uint64_t connection, const struct peer *peer,
                                const struct server_hold *hold);
 bool server_restore(struct server *server, const char *name, int fd, server_adopt_fn *adopt);
@@ -64,6 +65,8 @@ void server_restored(struct server *server, server_reclaim_fn *reclaim);
 /* Its client connects again, and asks again. */
 void server_drop(struct server *server, uint64_t connection, const char *why);
 
+/* Counts there from now on. */
+void server_measure(struct server *server, struct metrics *metrics);
 void server_configure(struct server *server, const struct server_limits *limits);
 
 /* Serves a listening socket, which it closes at the end. */

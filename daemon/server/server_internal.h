@@ -26,6 +26,7 @@ struct server {
         struct event_base *base;
         const struct method *methods;
         struct services *services;
+        struct metrics *metrics; /* NULL: nobody counts */
         struct server_limits limits;
         server_closed_fn *closed;
         server_holds_fn *holds;

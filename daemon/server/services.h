@@ -6,6 +6,8 @@
  * their owner: the tables below answer the calls that wait for them.
  */
 
+#include "core/live_set.h"
+#include "core/metrics.h"
 #include "core/settings.h"
 #include "seam/env.h"
 #include "seam/ledger.h"
@@ -33,8 +35,12 @@ struct services {
         struct server *server;
         const struct settings *settings;
         uint64_t started_usec; /* real time */
-        char *ledger_trouble;  /* why it cannot be written; NULL: it can */
-        char *ledger_warning;  /* what keeps it from being tidied; NULL: nothing */
+        struct metrics *metrics;
+        struct live_report
+                *unleased;      /* namespaces in use without a lease, as the last complete census saw them */
+        uint64_t detected_usec; /* boottime of the last complete census; 0: none yet */
+        char *ledger_trouble;   /* why it cannot be written; NULL: it can */
+        char *ledger_warning;   /* what keeps it from being tidied; NULL: nothing */
 };
 
 extern const struct method services_methods[];

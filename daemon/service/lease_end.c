@@ -60,6 +60,16 @@ static void remember(struct lease_record *record)
         lease_remember_ended(record->leases, &ended);
 }
 
+static void measure(const struct lease_record *record)
+{
+        struct metrics *metrics = record->leases->metrics;
+        uint64_t now = env_realtime(record->leases->env);
+
+        metrics_count(metrics, METRIC_LEASES_ENDED, end_name(record->lease.state));
+        metrics_observe(metrics, METRIC_LEASE_DURATION,
+                        now > record->lease.since_usec ? now - record->lease.since_usec : 0);
+}
+
 void lease_end(struct lease_record *record, enum lease_state state, const char *reason)
 {
         struct leases *leases = record->leases;
@@ -68,8 +78,10 @@ void lease_end(struct lease_record *record, enum lease_state state, const char *
         record->lease.state = state;
         write_end(record, reason);
         remember(record);
+        measure(record);
         log_info("lease ended: namespace=%s lease=%lld how=%s%s%s", record->lease.namespace,
-                 (long long)record->lease.id, end_name(state), reason ? " reason=" : "", reason ? reason : "");
+                 (long long)record->lease.id, end_name(state), reason ? " reason=" : "",
+                 reason ? reason : "");
         for (unsigned i = 0; i < record->lease.n_members; i++) {
                 const struct lease_member *member = &record->lease.members[i];
 

@@ -105,6 +105,8 @@ static void on_granted(void *owner, uint64_t ticket, int error)
         }
         record->lease.state = LEASE_LIVE;
         record->lease.members[0].is_on_disk = true;
+        metrics_count(leases->metrics, METRIC_LEASES,
+                      record->lease.members[0].role == ROLE_CONTROLLER ? "plugin" : "runner");
         log_info("lease granted: namespace=%s pid=%d uid=%u lease=%lld", record->lease.namespace,
                  (int)record->acquirer_process.pid, record->lease.uid, (long long)record->lease.id);
         for (unsigned i = 1; i < record->lease.n_members; i++)

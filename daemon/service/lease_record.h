@@ -24,7 +24,6 @@
 #include "util/alloc.h"
 #include "util/hash.h"
 
-
 struct lease_secret {
         char text[BERTH_SECRET_SIZE];
         uint8_t hash[LEDGER_SECRET_HASH_SIZE];
@@ -76,9 +75,9 @@ struct lease_keep {
         uint64_t ticket;
         uint64_t connection; /* may have closed meanwhile */
         char namespace[NAMES_NAMESPACE_MAX + 1];
-        int64_t lease;          /* 0: it had ended */
-        uint64_t until, before; /* before: what was promised until now */
-        bool with_release; /* or its end has written it besides */
+        int64_t lease;                /* 0: it had ended */
+        uint64_t until, before;       /* before: what was promised until now */
+        bool with_release;            /* or its end has written it besides */
         TAILQ_ENTRY(lease_keep) link; /* leases::keeps */
 };
 
@@ -125,6 +124,7 @@ struct lease_event {
 struct leases {
         struct env *env;
         struct ledger *ledger;
+        struct metrics *metrics; /* NULL: nobody counts */
         const struct lease_events *events;
         void *owner;
         unsigned max_leases;

@@ -66,6 +66,11 @@ struct leases *leases_free(struct leases *leases)
         return NULL;
 }
 
+void leases_measure(struct leases *leases, struct metrics *metrics)
+{
+        leases->metrics = metrics;
+}
+
 void leases_configure(struct leases *leases, const struct settings *settings)
 {
         leases->max_leases = settings->max_leases;

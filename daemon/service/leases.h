@@ -19,6 +19,7 @@
  */
 
 #include "core/decide.h"
+#include "core/metrics.h"
 #include "core/roles.h"
 #include "core/settings.h"
 #include "proto/names.h"
@@ -117,6 +118,8 @@ struct leases;
 struct leases *leases_new(struct env *env, struct ledger *ledger, const struct settings *settings,
                           const struct lease_events *events, void *owner);
 struct leases *leases_free(struct leases *leases);
+/* Counts there from now on. */
+void leases_measure(struct leases *leases, struct metrics *metrics);
 void leases_configure(struct leases *leases, const struct settings *settings); /* after a reload */
 
 /* At start: every row of the ledger that concerns leases and members, then leases_loaded() once. */
@@ -165,7 +168,8 @@ void leases_connection_closed(struct leases *leases, uint64_t connection);
 /* By namespace and secret, or the one the connection carries (both NULL). NULL: LEASES_E_NO_SUCH_LEASE. */
 const struct lease *leases_resolve(struct leases *leases, uint64_t connection, const char *namespace,
                                    const char *secret);
-int64_t leases_member_on(struct leases *leases, uint64_t connection); /* that carries a lease there; 0: none */
+int64_t leases_member_on(struct leases *leases,
+                         uint64_t connection); /* that carries a lease there; 0: none */
 const struct lease *leases_find(struct leases *leases, const char *namespace); /* not ended */
 typedef void lease_fn(void *owner, const struct lease *lease);
 void leases_each(struct leases *leases, lease_fn *each,

@@ -59,8 +59,11 @@ static void grant(struct slot_record *record, int slot)
         record->use.slot = slot;
         record->use.grant = record->slots->next_grant++;
         record->use.granted_usec = env_boottime(record->slots->env);
-        if (is_on_record(record))
-                write_grant(record);
+        if (!is_on_record(record))
+                return;
+        metrics_observe(record->slots->metrics, METRIC_SLOT_WAIT,
+                        record->use.granted_usec - record->use.asked_usec);
+        write_grant(record);
 }
 
 void slot_hand_out(struct slots *slots, struct slot_cluster *cluster, const struct slot_record *mine)
@@ -138,8 +141,11 @@ void slot_end(struct slot_record *record, const char *why)
         enum slot_stage stage = record->stage;
 
         record->stage = SLOT_OVER;
-        if (is_on_record(record))
+        if (is_on_record(record)) {
+                metrics_observe(slots->metrics, METRIC_SLOT_HOLD,
+                                env_boottime(slots->env) - record->use.granted_usec);
                 write_freed(record, why);
+        }
         if (stage == SLOT_RESOLVING)
                 databases_forget_resolve(slots->databases, slots, record->use.id);
         if (stage == SLOT_LOST)

@@ -28,7 +28,6 @@
 #include "util/alloc.h"
 #include "util/hash.h"
 
-
 enum slot_stage { SLOT_RESOLVING, SLOT_QUEUED, SLOT_IN_USE, SLOT_LOST, SLOT_ORPHANED, SLOT_OVER };
 
 /* What its connection has still to be told; a later one replaces an earlier one. */
@@ -102,6 +101,7 @@ struct slots {
         struct ledger *ledger;
         struct databases *databases;
         struct pg *pg;
+        struct metrics *metrics; /* NULL: nobody counts */
         const struct slot_events *events;
         void *owner;
         unsigned n_slots;

@@ -68,6 +68,11 @@ struct slots *slots_free(struct slots *slots)
         return NULL;
 }
 
+void slots_measure(struct slots *slots, struct metrics *metrics)
+{
+        slots->metrics = metrics;
+}
+
 void slots_configure(struct slots *slots, const struct settings *settings)
 {
         struct slot_cluster *cluster, *next;

@@ -11,6 +11,7 @@
  * the ledger knows what is held also after a kill -9.
  */
 
+#include "core/metrics.h"
 #include "core/roles.h"
 #include "core/settings.h"
 #include "core/slot_queue.h"
@@ -77,6 +78,8 @@ struct slots;
 struct slots *slots_new(struct env *env, struct ledger *ledger, struct databases *databases, struct pg *pg,
                         const struct settings *settings, const struct slot_events *events, void *owner);
 struct slots *slots_free(struct slots *slots);
+/* Counts there from now on. */
+void slots_measure(struct slots *slots, struct metrics *metrics);
 void slots_configure(struct slots *slots, const struct settings *settings);
 void slots_load(struct slots *slots, const struct ledger_change *row); /* LEDGER_SLOT_GRANTED */
 void slots_loaded(struct slots *slots, const struct ledger_numbers *next);

@@ -247,6 +247,16 @@ static void bad_values_are_refused(void **state)
                 {"namespace_env = GOOD 1BAD",
                  "namespace_env: \"1BAD\" is no name of an environment variable"},
                 {"password_credential = ../x", "password_credential: \"../x\" is no name of a credential"},
+                {"metrics_listen = 0.0.0.0:9187", "metrics_listen: \"0.0.0.0:9187\": it is neither "
+                                                  "127.0.0.1:PORT nor [::1]:PORT nor unix:PATH"},
+                {"metrics_listen = 127.0.0.1:0", "metrics_listen: \"127.0.0.1:0\": it is neither "
+                                                 "127.0.0.1:PORT nor [::1]:PORT nor unix:PATH"},
+                {"metrics_listen = [::1]:65536", "metrics_listen: \"[::1]:65536\": it is neither "
+                                                 "127.0.0.1:PORT nor [::1]:PORT nor unix:PATH"},
+                {"metrics_listen = localhost:80", "metrics_listen: \"localhost:80\": it is neither "
+                                                  "127.0.0.1:PORT nor [::1]:PORT nor unix:PATH"},
+                {"metrics_listen = unix:metrics",
+                 "metrics_listen: \"unix:metrics\": the path of its Unix socket is not absolute"},
                 {"public_watch = yes", "public_watch: \"yes\" is neither on nor off"},
         };
 
