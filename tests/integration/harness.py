@@ -189,7 +189,8 @@ class Daemon:
 
     def environment(self, **more):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BERTH", "PYTEST", "PG"))}
-        return {**inherited, "BERTH_SOCKET": str(self.socket), "PYTHONPATH": str(PLUGIN), **more}
+        return {**inherited, "BERTH_SOCKET": str(self.socket), "BERTH_REPORT_DIR": str(self.directory / "reports"),
+                "PYTHONPATH": str(PLUGIN), **more}
 
     def berth(self, *words, check=None, timeout=120, **more):
         """Runs the command line; check: the exit status it must have."""

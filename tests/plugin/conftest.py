@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a fake daemon, a project that a real pytest runs in, a throwaway PostgreSQL."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +97,13 @@ def forked(function):
         os.waitpid(child, 0)
 
 
+def check_schema(name, value):
+    folder = ROOT / "docs" / "schema"
+    schema = json.loads((folder / name).read_text())
+    resolver = jsonschema.RefResolver(f"{folder.as_uri()}/{name}", schema)
+    jsonschema.Draft202012Validator(schema, resolver=resolver).validate(value)
+
+
 class Project:
     """A folder with tests, and a pytest that has the plugin by its entry point, as if installed."""
 
@@ -108,6 +117,8 @@ class Project:
         self.path.mkdir()
         self.environ = {key: value for key, value in os.environ.items()
                         if not key.startswith(("BERTH", "PYTEST_", "XDG_", "COV_", "PG"))}
+        self.reports = path / "reports"
+        self.environ["BERTH_REPORT_DIR"] = str(self.reports)
         self.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(self.site)])
 
     def write(self, name, text):
@@ -118,6 +129,22 @@ class Project:
         return subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=self.path,
                                 env={**self.environ, **environ}, text=True, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def report(self):
+        """The one there is, which is as docs/schema says."""
+        [path] = self.reports.glob("*.json")
+        report = json.loads(path.read_text())
+        check_schema("report.json", report)
+        assert path.name.endswith(f"_{report['namespace']}.json")
+        return report
+
+    def lines(self):
+        """Of a run that goes on, or was killed."""
+        [path] = self.reports.glob("*.jsonl")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            check_schema("report_line.json", line)
+        return lines
 
     def run(self, *arguments, **environ):
         process = self.start(*arguments, **environ)

@@ -213,7 +213,7 @@ class FakeDaemon:
         if self.lose_next_reply != "Acquire":
             lease.members[client] = (role, None)
         self._granted(client, "Acquire", lease, more, {
-            "secret": lease.secret, "context": {"namespace": lease.namespace, "label": label, "databases": []}})
+            "secret": lease.secret, "context": {"namespace": lease.namespace, "label": label, "databases": ["platform"]}})
 
     def _Attach(self, client, more, namespace, secret, role=None, worker=None):
         lease = self._known(namespace, secret)
@@ -221,7 +221,7 @@ class FakeDaemon:
         if other:
             raise Failure("AlreadyAttached", namespace=namespace, holder=lease.holder(other))
         lease.members[client] = (role, worker)
-        self._granted(client, "Attach", lease, more, {"context": {"namespace": namespace, "databases": []}})
+        self._granted(client, "Attach", lease, more, {"context": {"namespace": namespace, "databases": ["platform"]}})
 
     def _Release(self, client, more, namespace=None, secret=None, exitStatus=None, keep=None, keepUSec=None):
         lease = self._known(namespace, secret)
@@ -293,7 +293,7 @@ class FakeDaemon:
     def _describe(self, lease):
         members = [{"role": role, "worker": worker, "connected": True, "sinceUSec": 0, "process": {"pid": client.pid}}
                    for client, (role, worker) in lease.members.items()]
-        return {"context": {"namespace": lease.namespace, "label": lease.label, "databases": []},
+        return {"context": {"namespace": lease.namespace, "label": lease.label, "databases": ["platform"]},
                 "runtime": {"lease": lease.number, "state": lease.state, "uid": lease.uid, "members": members,
                             "sinceUSec": 0}}
 

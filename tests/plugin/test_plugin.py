@@ -76,7 +76,8 @@ def test_the_exit_status_is_told(suite, fake):
     fake.wait_for(lambda: lease.state == "released")
     assert lease.exit_status == 1
     assert lease.label == "pytest -p no:cacheprovider -q -n2"
-    assert outcome.last_line == f"berth: run {lease.namespace} 1 failed; locks: berth locks"
+    [report] = suite.reports.iterdir()
+    assert outcome.last_line == f"berth: run {lease.namespace} 1 failed; report {report}; locks: berth locks"
 
 
 def test_a_green_run_is_silent_but_for_the_header(suite, fake):

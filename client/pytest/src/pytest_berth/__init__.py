@@ -39,6 +39,7 @@ class RunInfo(NamedTuple):
     leased: bool
     socket: Optional[str]
     daemon_version: Optional[str]
+    report: Optional[str]  # where the report will be; None: there is none
 
 
 def namespace() -> str:
@@ -114,7 +115,7 @@ def guard(target: Any) -> None:
 
 def info() -> RunInfo:
     run = _run()
-    return RunInfo(run.namespace, run.worker, run.source, run.leased, run.socket, _daemon_version(run))
+    return RunInfo(run.namespace, run.worker, run.source, run.leased, run.socket, _daemon_version(run), run.report)
 
 
 class Berth:

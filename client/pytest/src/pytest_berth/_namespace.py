@@ -51,6 +51,7 @@ class Settings(NamedTuple):
     slot_timeout: float = 600.0
     keep: bool = False
     label: str = ""
+    report: Optional[str] = None  # a folder, or off; None: the default
 
 
 class Run:
@@ -69,6 +70,10 @@ class Run:
         self.lifeline = lifeline
         self.names_only = False  # nothing is going to be run
         self.warning: Optional[str] = None
+        self.stale_export: Optional[Dict[str, str]] = None  # a namespace in the environment that was ignored
+        self.label: Optional[str] = _label(settings.label)
+        self.databases: List[str] = []  # as far as the daemon has said
+        self.report: Optional[str] = None  # path of the file that will tell how it went
         self.pid = os.getpid()
 
     @property
@@ -79,6 +84,11 @@ class Run:
     def search_path(self) -> List[str]:
         """The worker's schema, and nothing else unless the configuration asks for it."""
         return [_names.make_schema(self.namespace, self.worker), *self.settings.extra_path]
+
+    def learn(self, context: Mapping[str, Any]) -> None:
+        """What the daemon says with a lease."""
+        self.label = context.get("label")
+        self.databases = list(context.get("databases") or [])
 
     @property
     def header(self) -> str:
@@ -166,20 +176,21 @@ def release(run: Run, exit_status: Optional[int]) -> None:
 
 def _attach(settings: Settings, queued: Queued, namespace: str, secret: str) -> Run:
     if not _is_namespace(namespace) or not re.fullmatch("[0-9a-f]{32}", secret):
-        return _acquire(settings, queued, None, _stale(settings, namespace))
+        return _ignore(settings, queued, namespace)
     run = Run(namespace, "", settings, socket=find_socket(settings.socket), secret=secret)
     run.lifeline = Hold(str(run.socket))
     call = _attach_call(run, "controller")
     try:
-        run.lifeline.ask(*call)
+        reply = run.lifeline.ask(*call)
     except RemoteError as e:
         if e.error == "AlreadyAttached":
             who = describe_process(e.parameters.get("holder"))
             return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest {who}")
         if e.error == "NoSuchLease":
-            return _acquire(settings, queued, None, _stale(settings, namespace))
+            return _ignore(settings, queued, namespace)
         raise
     run.lifeline.watch(*call)
+    run.learn(reply["context"])
     token = _names.parse_token(namespace)
     run.source = f"lease of berth run, pid {token.pid}" if token else "lease of berth run"
     return run
@@ -194,7 +205,7 @@ def _from_foreign_runner(settings: Settings, environ: Mapping[str, str], queued:
         return _acquire(settings, queued, None, f"new; {namespace} is in use by pytest pid {controller}")
     runner = _runner_of(namespace, environ, family)
     if runner is None:
-        return _acquire(settings, queued, None, _stale(settings, namespace))
+        return _ignore(settings, queued, namespace)
     try:
         return _acquire(settings, queued, namespace, f"from runner pid {runner}")
     except RemoteError as e:
@@ -215,7 +226,18 @@ def _acquire(settings: Settings, queued: Queued, namespace: Optional[str], sourc
     reply = retry(lambda: lifeline.ask(f"{LEASE}.Acquire", parameters, timeout, queued), _PATIENCE)
     run = Run(reply["context"]["namespace"], source, settings, socket=path, secret=reply["secret"], own=True,
               lifeline=lifeline)
+    run.learn(reply["context"])
     lifeline.watch(*_attach_call(run, "controller"))
+    return run
+
+
+def _ignore(settings: Settings, queued: Queued, namespace: str) -> Run:
+    """A stale export: told in the header, and no more than that."""
+    shown = namespace if _is_namespace(namespace) else ascii(namespace[:_names.NAMESPACE_MAX])
+    ended = _ended(settings, namespace)
+    told = f"new; ignored stale {ENV_NAMESPACE}={shown}" + (f", {ended}" if ended else "")
+    run = _acquire(settings, queued, None, told)
+    run.stale_export = {"namespace": shown, "reason": ended or "no living run of that name"}
     return run
 
 
@@ -277,13 +299,8 @@ def _runner_of(namespace: str, environ: Mapping[str, str], family: List[int]) ->
     return None
 
 
-def _stale(settings: Settings, namespace: str) -> str:
-    shown = namespace if _is_namespace(namespace) else ascii(namespace[:_names.NAMESPACE_MAX])
-    return f"new; ignored stale {ENV_NAMESPACE}={shown}{_ended(settings, namespace)}"
-
-
 def _ended(settings: Settings, namespace: str) -> str:
-    """`, ended 3 h ago`, if the daemon remembers."""
+    """`ended 3 h ago`, if the daemon remembers."""
     if not _is_namespace(namespace):
         return ""
     ended, more = 0, True
@@ -296,7 +313,7 @@ def _ended(settings: Settings, namespace: str) -> str:
                     ended = event["timeUSec"]
     except BerthError:
         return ""
-    return f", ended {_age(time.time() - ended / 1e6)} ago" if ended else ""
+    return f"ended {_age(time.time() - ended / 1e6)} ago" if ended else ""
 
 
 def _age(seconds: float) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, Dict, Iterator, List, NoReturn, Optional
+from typing import Any, Dict, Iterator, NoReturn, Optional
 
 import pytest
 
@@ -21,8 +21,10 @@ import pytest_berth
 
 from . import _names
 from ._errors import BadName, BerthError
+from ._evidence import Evidence
 from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run,
                          Settings, attach_worker, names_only, of_worker, release, resolve)
+from ._report import ENV_REPORT_DIR, OFF
 
 ENV_XDIST_WORKER = "PYTEST_XDIST_WORKER"
 MODES = ("auto", "require", "off")
@@ -38,6 +40,7 @@ class _State:
         self.run = run
         self.is_worker = is_worker
         self.exit_status: Optional[int] = None
+        self.evidence: Optional[Evidence] = None  # of whoever reports: not of a worker
         self.environment: Dict[str, Optional[str]] = {}  # what it was before us
 
 
@@ -61,12 +64,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="how long to wait for a DDL slot (default: 600).")
     group.addoption("--berth-keep", action="store_true", default=False,
                     help="keep the schemas for inspection when the run is over.")
+    group.addoption("--berth-report", metavar="DIR", default=None,
+                    help="where the report of the run goes, or off (default: a folder of this user).")
     parser.addini("berth", "auto, require or off")
     parser.addini("berth_socket", "where berthd listens")
     parser.addini("berth_namespace_env", "further names of BERTH_NAMESPACE", type="args")
     parser.addini("berth_search_path_extra", "schemas to have in search_path after the worker's", type="args")
     parser.addini("berth_guard", "error, warn or off: if tables outside the worker's schema are visible")
     parser.addini("berth_slot_timeout", "seconds to wait for a DDL slot")
+    parser.addini("berth_report_dir", "where the report of the run goes, or off")
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -82,6 +88,7 @@ def _settings(config: pytest.Config) -> Settings:
         slot_timeout=_seconds(options.berth_slot_timeout, config.getini("berth_slot_timeout"), 600.0),
         keep=bool(options.berth_keep or os.environ.get("BERTH_KEEP")),
         label=" ".join(["pytest", *map(str, config.invocation_params.args)]),
+        report=_report_directory(config),
     )
 
 
@@ -90,6 +97,14 @@ def _choice(what: str, option: Optional[str], variable: str, ini: str, allowed: 
     if value not in allowed:
         raise pytest.UsageError(f"berth: {what} is {value!r}; use {', '.join(allowed[:-1])} or {allowed[-1]}")
     return value
+
+
+def _report_directory(config: pytest.Config) -> Optional[str]:
+    """What is relative is so to where it was said."""
+    said = config.known_args_namespace.berth_report or os.environ.get(ENV_REPORT_DIR)
+    base = config.invocation_params.dir if said else config.rootpath
+    said = said or config.getini("berth_report_dir")
+    return said if said == OFF or not said else os.path.join(base, said)
 
 
 def _identifier(name: str) -> str:
@@ -200,6 +215,10 @@ def pytest_configure(config: pytest.Config) -> None:
             attach_worker(state.run)
         except BadName as e:
             _usage_error(e)
+    elif not state.run.names_only:
+        state.evidence = Evidence(config, state.run)
+        state.evidence.open()
+        config.pluginmanager.register(state.evidence, "berth-evidence")
 
 
 def _compare_with_workerinput(run: Run, workerinput: Dict[str, Any]) -> None:
@@ -210,6 +229,7 @@ def _compare_with_workerinput(run: Run, workerinput: Dict[str, Any]) -> None:
     if run.namespace and run.namespace != told:
         raise pytest.UsageError(f"berth: {ENV_NAMESPACE}={run.namespace}, but the controller says {told};"
                                 " do not change it in conftest modules")
+    run.report = workerinput["berth"]["report"]
     if not run.namespace:
         run.namespace = _names.check_namespace(told)
         socket = workerinput["berth"]["socket"]
@@ -226,7 +246,7 @@ def pytest_configure_node(node: Any) -> None:
     except BadName as e:
         _usage_error(e)
     node.workerinput["schema_namespace"] = run.namespace
-    node.workerinput["berth"] = {"socket": run.socket, "secret": run.secret}
+    node.workerinput["berth"] = {"socket": run.socket, "secret": run.secret, "report": run.report}
 
 
 # ---- the end ----
@@ -234,28 +254,13 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[None]:
-    yield
     state = session.config.stash.get(_state, None)
-    if state is None:
-        return
-    state.exit_status = int(session.exitstatus)
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None and not state.run.names_only and not state.is_worker:
-        for line in _closing_lines(state, reporter.stats):
-            reporter.write_line(line)
-
-
-def _closing_lines(state: _State, stats: Dict[str, List[Any]]) -> Iterator[str]:
-    """Also under -q, where the header is hidden: whoever reads only the end must learn the namespace."""
-    run = state.run
-    if run.lifeline and run.lifeline.lost:
-        yield (f"berth: the lease of {run.namespace} was lost ({run.lifeline.lost});"
-               f" see 'berth history {run.namespace}'")
-    if state.exit_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        return
-    counts = [f"{len(stats[key])} {key}" for key in ("failed", "error") if stats.get(key)]
-    outcome = ", ".join(counts) or f"ended with status {state.exit_status}"
-    yield f"berth: run {run.namespace} {outcome}" + ("; locks: berth locks" if run.leased else "")
+    if state is not None:  # a second Ctrl-C may take what comes after the yield
+        state.exit_status = int(exitstatus)
+    yield
+    if state is not None:
+        state.exit_status = int(session.exitstatus)
+        _close(session.config, state, bool(session.shouldfail))
 
 
 @pytest.hookimpl(trylast=True)
@@ -263,10 +268,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(_state, None)
     if state is None or state.run.pid != os.getpid():
         return
+    _close(config, state)
     release(state.run, state.exit_status)
     _set_environment(state.environment)
     if state.run in pytest_berth._runs:
         pytest_berth._runs.remove(state.run)
+
+
+def _close(config: pytest.Config, state: _State, stopped_by_failures: bool = False) -> None:
+    """The report, and the terminal's last lines."""
+    if state.evidence is None or state.run.pid != os.getpid():
+        return
+    evidence, state.evidence = state.evidence, None
+    evidence.close(state.exit_status, stopped_by_failures)
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        for line in evidence.last_lines():
+            reporter.write_line(line)
 
 
 # ---- the rest ----

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""What the controller, or a pytest without xdist, sees of its run: for the report, and for the terminal's last lines.
+
+A defect in here must not look like a failing test: every hook is _harmless().
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional
+
+import pytest
+
+from ._client import MANAGE, Connection
+from ._errors import BerthError
+from ._names import make_schema
+from ._namespace import Run
+from ._report import OFF, Report, default_directory, git_head, rfc3339
+
+COUNTS = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+_STATUSES = {0: "passed", 1: "failed", 2: "interrupted", 5: "no_tests"}
+_MESSAGE_MAX = 4000
+_STATUS_TIMEOUT = 2.0
+_TOLD_MAX = 10  # lines of one kind at the end
+CARRIED = "berth_evidence"  # attribute of a test's report, and key of a worker's output
+
+
+class Evidence:
+    """One per run. A plugin: its methods are hooks."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config = config
+        self._run = run
+        self._pid = os.getpid()
+        self._complained = False
+        self._report: Optional[Report] = None
+        self._started = time.time()
+        self._clock = time.monotonic()
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self._failures: List[Dict[str, Any]] = []
+        self._crashes: List[Dict[str, Any]] = []
+        self._public_writes: List[Dict[str, Any]] = []
+        self._leftovers: List[str] = []
+        self._workers = 0
+        self._status: Optional[str] = None
+
+    # ---- the file ----
+
+    @property
+    def path(self) -> Optional[str]:
+        return self._report.path if self._report else None
+
+    def open(self) -> None:
+        wanted = self._run.settings.report
+        if wanted == OFF:
+            return
+        directory = wanted or default_directory()
+        if directory is None:
+            self.complain("no folder for the report of this run: HOME is not set", "set BERTH_REPORT_DIR")
+            return
+        try:
+            self._report = Report(directory, self._run.namespace)
+            self._started = self._report.started
+        except OSError as e:
+            self._cannot_write(e, directory)
+            return
+        self._run.report = self.path
+        self._line("ReportOpened", {"schema_version": 1, **self._facts(), "pid": self._pid})
+
+    def _facts(self) -> Dict[str, Any]:
+        """What is known from the beginning."""
+        run, cwd = self._run, str(self._config.invocation_params.dir)
+        return {"namespace": run.namespace, "host": socket.gethostname(), "uid": os.getuid(), "cwd": cwd,
+                "git_head": git_head(cwd), "argv": ["pytest", *map(str, self._config.invocation_params.args)],
+                "label": run.label, "source": run.source, "started_at": rfc3339(self._started),
+                "databases": run.databases, "stale_export": run.stale_export}
+
+    def _line(self, event: str, facts: Dict[str, Any]) -> None:
+        if self._report is None or self._pid != os.getpid():
+            return
+        try:
+            self._report.line(event, facts)
+        except OSError as e:
+            self._cannot_write(e, self._report.path)
+
+    def close(self, exit_status: Optional[int], stopped_by_failures: bool = False) -> None:
+        with self._harmless():
+            self._status = "failed" if stopped_by_failures else _STATUSES.get(exit_status, "error")
+            self._look_for_public_writes()
+            if self._report is None:
+                return
+            ended = time.time()
+            end = {"status": self._status, "exit_status": exit_status, "counts": self.counts,
+                   "workers": self._workers or 1}
+            self._line("Closed", end)
+            whole = {"schema_version": 1, "written_by": "plugin", **self._facts(), **end, "signal": None,
+                     "ended_at": rfc3339(ended), "duration_s": round(time.monotonic() - self._clock, 3),
+                     "failures": self._failures, "slot_waits": [], "worker_crashes": self._crashes,
+                     "public_writes": self._public_writes, "leftovers": self._leftovers}
+            try:
+                self._report.close(whole)
+            except OSError as e:
+                self._cannot_write(e, self._report.path)
+                self._report = None
+
+    def _cannot_write(self, e: OSError, path: str) -> None:
+        self.complain(f"cannot write the report {e.filename or path}: {e.strerror or e}; the run goes on",
+                      "set BERTH_REPORT_DIR, or --berth-report=off")
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as e:
+            self.complain(f"the report of this run is not complete ({e!r})", "please report this defect")
+
+    def complain(self, what: str, fix: str) -> None:
+        """Once: whoever hears it knows."""
+        if not self._complained:
+            self._complained = True
+            print(BerthError(what, fix), file=sys.stderr)
+
+    # ---- tests ----
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        with self._harmless():
+            outcome = _outcome(report)
+            if outcome:
+                self.counts[outcome] += 1
+            if outcome in ("failed", "error"):
+                self._failed(report, report.when if report.when in ("setup", "call", "teardown") else "call")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        with self._harmless():
+            if report.failed:
+                self.counts["error"] += 1
+                self._failed(report, "collect")
+
+    def _failed(self, report: Any, phase: str) -> None:
+        carried = getattr(report, CARRIED, None) or {"sqlstate": None, "blockers": []}
+        failure = {"nodeid": report.nodeid, "worker": self._worker_of(report), "phase": phase,
+                   "message": _message(report), **carried}
+        self._failures.append(failure)
+        for blocker in failure["blockers"]:
+            self._line("LockBlock", {"nodeid": report.nodeid, "blocker": blocker})
+        self._line("TestFailed", failure)
+
+    def _worker_of(self, report: Any) -> str:
+        node = getattr(report, "node", None)
+        return str(node.gateway.id) if node else self._run.worker
+
+    # ---- workers ----
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Before a worker starts. xdist starts a replacement right after it has told of a crash."""
+        with self._harmless():
+            crash = next((crash for crash in self._crashes if crash["replaced_by"] is None), None)
+            if crash is None:
+                self._workers += 1
+                return
+            crash["replaced_by"] = node.workerinput["workerid"]
+            self._line("WorkerCrashed", crash)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        with self._harmless():
+            output = getattr(node, "workeroutput", {}).get(CARRIED, {})
+            self._leftovers += output.get("leftovers", [])
+            if error:
+                worker = str(node.gateway.id)
+                self._crashes.append({"worker": worker, "replaced_by": None, "nodeid": None})
+                if not self._run.leased:
+                    self._leftovers.append(make_schema(self._run.namespace, worker))
+                self._line("WorkerCrashed", self._crashes[-1])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """After testnodedown, before the replacement."""
+        with self._harmless():
+            crash = next(crash for crash in self._crashes if crash["worker"] == self._worker_of(report))
+            crash["nodeid"] = crashitem
+            self._line("WorkerCrashed", crash)
+
+    # ---- the end ----
+
+    def _look_for_public_writes(self) -> None:
+        if not self._run.leased or not self._run.socket:
+            return
+        try:
+            with Connection(self._run.socket) as connection:
+                status = connection.call(f"{MANAGE}.GetStatus", timeout=_STATUS_TIMEOUT)
+        except BerthError:
+            return
+        for write in status.get("publicWrites") or []:
+            if self._run.namespace in write.get("namespaces", []):
+                told = {key: write[key] for key in ("database", "table", "kind")}
+                self._public_writes.append(told)
+                self._line("PublicWrite", told)
+
+    def last_lines(self) -> Iterator[str]:
+        """Also under -q, where the header is hidden: whoever reads only the end must learn the namespace."""
+        run = self._run
+        if run.lifeline and run.lifeline.lost:
+            yield (f"berth: the lease of {run.namespace} was lost ({run.lifeline.lost});"
+                   f" see 'berth history {run.namespace}'")
+        yield from self._crash_lines()
+        if self._public_writes:
+            yield self._public_line()
+        if self._status not in ("passed", "no_tests"):
+            yield self._closing_line()
+
+    def _crash_lines(self) -> Iterator[str]:
+        for crash in self._crashes[:_TOLD_MAX]:
+            where = f" in {crash['nodeid']}" if crash["nodeid"] else ""
+            replaced = f", replaced by {crash['replaced_by']}" if crash["replaced_by"] else ", not replaced"
+            fate = "its schemas go when the run ends" if self._run.leased else "its schemas are left behind"
+            yield f"berth: {crash['worker']} crashed{where}{replaced}; {fate}"
+        if len(self._crashes) > _TOLD_MAX:
+            yield f"berth: and {len(self._crashes) - _TOLD_MAX} more workers crashed; see the report"
+
+    def _public_line(self) -> str:
+        tables = sorted({f"{write['table']} of {write['database']}" for write in self._public_writes})
+        told = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
+        return (f"berth: public was written to while this run was live: {told}; perhaps by this run;"
+                " connect with **berth.connect_args()")
+
+    def _closing_line(self) -> str:
+        told = [f"{self.counts[key]} {key}" for key in ("failed", "error") if self.counts[key]]
+        if self._status == "interrupted" or not told:
+            told.append(f"ended as {self._status}" if self._status in ("failed", "error") else str(self._status))
+        line = f"berth: run {self._run.namespace} {', '.join(told)}"
+        line += f"; report {self.path}" if self.path else ""
+        return line + ("; locks: berth locks" if self._run.leased else "")
+
+
+def _outcome(report: pytest.TestReport) -> Optional[str]:
+    """Which count a report of a phase belongs to. None: it tells nothing new, or a plugin's own word."""
+    if report.outcome == "failed":
+        return "error" if report.when in ("setup", "teardown") else "failed"
+    if report.outcome == "skipped":
+        return "xfailed" if hasattr(report, "wasxfail") else "skipped"
+    if report.outcome == "passed" and report.when == "call":
+        return "xpassed" if hasattr(report, "wasxfail") else "passed"
+    return None
+
+
+def _message(report: Any) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash else report.longreprtext
+    return str(text).strip()[:_MESSAGE_MAX]
