@@ -60,7 +60,7 @@ class Evidence:
             return
         directory = wanted or default_directory()
         if directory is None:
-            self.complain("no folder for the report of this run: HOME is not set", "set BERTH_REPORT_DIR")
+            self.complain(f"the report of {self._run.namespace} is not written; HOME is not set", "set BERTH_REPORT_DIR to a folder of yours, or to off")
             return
         try:
             self._report = Report(directory, self._run.namespace)
@@ -108,8 +108,8 @@ class Evidence:
                 self._report = None
 
     def _cannot_write(self, e: OSError, path: str) -> None:
-        self.complain(f"cannot write the report {e.filename or path}: {e.strerror or e}; the run goes on",
-                      "set BERTH_REPORT_DIR, or --berth-report=off")
+        self.complain(f"the report of {self._run.namespace} is not written; {e.filename or path}: {e.strerror or e}",
+                      "set BERTH_REPORT_DIR to a folder of yours, or to off")
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
