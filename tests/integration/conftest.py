@@ -20,9 +20,8 @@ def clusters():
     other.remove()
 
 
-@pytest.fixture
-def databases(clusters):
-    """Names and conninfos of the three, with nothing of earlier tests in them."""
+def emptied(clusters):
+    """Names and servers of the three databases, with nothing of earlier tests in them."""
     main, other = clusters
     where = {"platform": main, "tenant1": main, "tenant2": other}
     for name, server in where.items():
@@ -31,6 +30,17 @@ def databases(clusters):
         for table in server.public_rows(name):
             server.sql(f'DROP TABLE public."{table}" CASCADE', name)
     return where
+
+
+@pytest.fixture
+def databases(clusters):
+    return emptied(clusters)
+
+
+@pytest.fixture(scope="module")
+def module_databases(clusters):
+    """As databases, for what a module builds once; a test that asks for databases as well would empty them again."""
+    return emptied(clusters)
 
 
 @pytest.fixture
