@@ -5,6 +5,8 @@ import pytest
 
 from harness import Daemon, Postgres
 
+collect_ignore = ["applications"]  # their tests lay them out
+
 
 @pytest.fixture(scope="session", autouse=True)
 def reports_of_runs_stay_out_of_the_home(tmp_path_factory):
@@ -18,6 +20,16 @@ def clusters():
     yield main, other
     main.remove()
     other.remove()
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(clusters):
+    """One berthd for all tests of a module, over the three databases."""
+    main, other = clusters
+    daemon = Daemon({"platform": main.conninfo("platform"), "tenant1": main.conninfo("tenant1"),
+                     "tenant2": other.conninfo("tenant2")})
+    yield daemon
+    daemon.remove()
 
 
 def emptied(clusters):

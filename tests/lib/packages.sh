@@ -12,6 +12,7 @@ example="postgresql python3-pytest python3-pytest-xdist python3-psycopg2 procps 
 test="$example git libcmocka-dev python3-psycopg python3-sqlalchemy python3-asyncpg python3-django
         python3-greenlet python3-jsonschema python3-setuptools python3-wheel
         python3-prometheus-client python3-pytest-timeout python3-pexpect
+        python3-pytest-django python3-alembic python3-factory-boy tmux
         python3-pip sqlite3 spin gcovr pgbouncer openssl systemd-container dbus libpam-systemd"
 
 wanted=

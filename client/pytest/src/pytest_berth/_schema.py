@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Iterator, Optional
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any, Callable, ContextManager, Iterator, Optional
 
 from . import _names
 from ._errors import BerthError, FallThroughError, RemoteError
@@ -33,7 +33,8 @@ def schema(run: Run, target: Any, build: Callable[[Any], Any]) -> Iterator[Any]:
     with _slot_of(run, cluster):
         existed = adapter.transact(make)
     try:
-        yield target
+        with _watch_commits(run, adapter):
+            yield target
     finally:
         # With a lease the daemon drops, when the run is over: a worker's teardown is cut short too often.
         if not run.leased and not existed:
@@ -52,11 +53,34 @@ def _guard(run: Run, adapter: Adapter, connection: Any) -> None:
     if run.settings.guard == "off":
         return
     error = _fall_through(run, adapter, connection)
-    if error is None:
-        return
+    if error is not None:
+        _report(run, error)
+
+
+def _report(run: Run, error: FallThroughError) -> None:
     if run.settings.guard == "error":
         raise error
     warnings.warn(str(error), stacklevel=2)
+
+
+def _watch_commits(run: Run, adapter: Adapter) -> ContextManager[None]:
+    """A seeder with its own idea of the schema: SET LOCAL search_path TO test_gw0, public is no error without test_gw0."""
+
+    def check(connection: Any) -> None:
+        try:
+            path = adapter.run(connection, """
+                SELECT current_setting('search_path') AS path
+                WHERE current_schema() = 'public' AND pg_current_xact_id_if_assigned() IS NOT NULL""")
+        except Exception:
+            return  # a transaction that has failed: the commit is a rollback
+        if path:
+            _report(run, FallThroughError(
+                f"a transaction that has written is about to be committed with public as its current schema"
+                f" (search_path = {path[0][0]})", "compose the schema's name with berth.worker_schema()"))
+
+    if run.settings.guard == "off" or "public" in run.search_path:
+        return nullcontext()
+    return adapter.watch_commits(check)
 
 
 def _fall_through(run: Run, adapter: Adapter, connection: Any) -> Optional[FallThroughError]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Awaitable, Callable, ContextManager, Iterator, List, Optional, Tuple
 
 from ._errors import BerthError
@@ -39,6 +39,10 @@ class Adapter:
 
     def finish(self, result: Any) -> None:
         """What a build returned may be left to wait for."""
+
+    def watch_commits(self, check: Callable[[Any], None]) -> ContextManager[None]:
+        """While inside, check(connection) before each commit, where the target can tell."""
+        return nullcontext()
 
     def transaction(self, fresh: bool = False) -> ContextManager[Any]:
         raise NotImplementedError
@@ -85,6 +89,16 @@ class _AlchemyAdapter(Adapter):
     def run(self, connection: Any, sql: str) -> Rows:
         result = connection.exec_driver_sql(sql)
         return [tuple(row) for row in result.fetchall()] if result.returns_rows else []
+
+    @contextmanager
+    def watch_commits(self, check: Callable[[Any], None]) -> Iterator[None]:
+        event = sys.modules["sqlalchemy.event"]
+        target = getattr(self.target, "sync_engine", self.target)
+        event.listen(target, "commit", check)
+        try:
+            yield
+        finally:
+            event.remove(target, "commit", check)
 
 
 class _AsyncAlchemyAdapter(_AlchemyAdapter):
