@@ -352,6 +352,64 @@ def test_tables_of_extensions_do_not_count(leased, database, look):
             pytest_berth.guard(connection)
 
 
+# ---- commits ----
+
+
+@pytest.fixture
+def engine(database):
+    engine = alchemy_engine(database, future=True, **pytest_berth.connect_args())
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("before,writes,is_caught", [
+    ("SET LOCAL search_path TO test_gw0, public", True, True),
+    ("SET LOCAL search_path TO test_gw0, public", False, False),
+    ("SET LOCAL search_path TO test_gw0", False, False),
+    ("SELECT 1", True, False),
+], ids=str)
+def test_what_is_written_into_public_is_not_committed(leased, fake, engine, look, public_table, before, writes, is_caught):
+    def commit():
+        with engine.begin() as connection:
+            exec_driver_sql(connection, before)
+            if writes:
+                exec_driver_sql(connection, "INSERT INTO t VALUES (1)")
+
+    with pytest_berth.schema(engine, lambda c: exec_driver_sql(c, "CREATE TABLE t (id int)")):
+        if is_caught:
+            with pytest.raises(FallThroughError, match="public as its current schema .search_path = test_gw0, public."):
+                commit()
+        else:
+            commit()
+        assert look("SELECT * FROM public.t") == []
+        commit_a_failed_transaction(engine)
+    if is_caught:
+        commit()  # nobody listens any more
+        assert look("SELECT * FROM public.t") == [(1,)]
+
+
+def commit_a_failed_transaction(engine):
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        exec_driver_sql(connection, "SET LOCAL search_path TO public")
+        with pytest.raises(Exception, match="nonsense"):
+            exec_driver_sql(connection, "SELECT nonsense")
+        transaction.commit()  # as PostgreSQL has it: a rollback, and no error
+
+
+@pytest.mark.parametrize("settings", [{"guard": "off"}, {"extra_path": ("public",)}], ids=str)
+def test_unless_public_is_wanted(fake, settle, active, database, look, public_table, settings):
+    fake.clusters = {"*": ["platform"]}
+    active(settle(fake, **settings))
+    engine = alchemy_engine(database, future=True, **pytest_berth.connect_args())
+    with pytest_berth.schema(engine, lambda c: exec_driver_sql(c, "CREATE TABLE mine (id int)")):
+        with engine.begin() as connection:
+            exec_driver_sql(connection, "SET LOCAL search_path TO public")
+            exec_driver_sql(connection, "INSERT INTO t VALUES (1)")
+    engine.dispose()
+    assert look("SELECT * FROM public.t") == [(1,)]
+
+
 # ---- connect_args() ----
 
 
