@@ -45,8 +45,9 @@ struct options {
         bool all, watch;
         bool dry_run;
         bool application;
+        bool failed, diff, junit, github;
         int64_t wait_ms, since_ms, for_ms; /* 0: not given */
-        int64_t limit;
+        int64_t limit, last; /* 0: not given */
 };
 
 enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION, OPTION_NUMBER };
@@ -89,6 +90,7 @@ int cmd_locks(struct cli *cli);
 int cmd_sweep(struct cli *cli);
 int cmd_explain(struct cli *cli);
 int cmd_history(struct cli *cli);
+int cmd_report(struct cli *cli);
 int cmd_revoke(struct cli *cli);
 int cmd_keep(struct cli *cli);
 int cmd_name(struct cli *cli);

@@ -96,23 +96,29 @@ int print_columns(const char *text)
         return sum;
 }
 
-char *print_cut(const char *text, int columns)
+size_t print_fit(const char *text, int columns)
 {
         const char *at = text;
         int taken = 0, next;
-        char *cut = NULL;
 
-        if (print_columns(text) <= columns)
-                return strdup(text);
-        for (;;) {
+        while (*at) {
                 size_t n = step(at, &next);
 
-                if (taken + next > columns - 1)
+                if (taken + next > columns)
                         break;
                 taken += next;
                 at += n;
         }
-        if (asprintf(&cut, "%.*s%s", (int)(at - text), text, print_ellipsis()) < 0)
+        return (size_t)(at - text);
+}
+
+char *print_cut(const char *text, int columns)
+{
+        char *cut = NULL;
+
+        if (print_columns(text) <= columns)
+                return strdup(text);
+        if (asprintf(&cut, "%.*s%s", (int)print_fit(text, columns - 1), text, print_ellipsis()) < 0)
                 return NULL;
         return cut;
 }

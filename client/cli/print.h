@@ -16,6 +16,8 @@ const char *print_stop(const struct cli *cli);
 const char *print_bullet(void);      /* "●" or "*" */
 const char *print_ellipsis(void);    /* "…" or "~" */
 int print_columns(const char *text); /* on a terminal */
+/* How many bytes of text take no more than that many columns. */
+size_t print_fit(const char *text, int columns);
 /* As much of text as fits into that many columns, with an ellipsis if something is left out. Caller frees. */
 char *print_cut(const char *text, int columns);
 /* Text of other people stays one line and moves nothing on the terminal: control characters become ' ' or '?'. */

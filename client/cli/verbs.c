@@ -57,6 +57,15 @@ static const struct option_row history_options[] = {
         END_ROW,
 };
 
+static const struct option_row report_options[] = {
+        {"last", 0, OPTION_NUMBER, AT(last), "N", "the last N runs, a line each"},
+        {"failed", 0, OPTION_FLAG, AT(failed), NULL, "only runs that did not pass"},
+        {"diff", 0, OPTION_FLAG, AT(diff), NULL, "what fails newly, no longer, still"},
+        {"junit", 0, OPTION_FLAG, AT(junit), NULL, "as JUnit's XML"},
+        {"github", 0, OPTION_FLAG, AT(github), NULL, "as annotations of a GitHub workflow"},
+        END_ROW,
+};
+
 static const struct option_row revoke_options[] = {
         {"reason", 0, OPTION_TEXT, AT(reason), "TEXT", "told to the holder, and kept in the history"},
         END_ROW,
@@ -84,9 +93,9 @@ static const struct verb table[] = {
                   "BERTH_REPORT_DIR; $BERTH_NAMESPACE_ENV may name further variables for the\n"
                   "namespace, with commas between. It always gets a fresh namespace, unless\n"
                   "--namespace or BERTH_NAMESPACE_FORCE says otherwise. When berth returns, no\n"
-                  "process of the run is alive, and there is a report of it ('berth report'). The exit\n"
-                  "code is the command's; 75: not in time, 69: no daemon, 125: berth failed, 126:\n"
-                  "cannot execute, 127: not found.\n",
+                  "process of the run is alive, and there is a report of it: see 'berth report'.\n"
+                  "The exit code is the command's; 75: not in time, 69: no daemon, 125: berth\n"
+                  "failed, 126: cannot execute, 127: not found.\n",
          .options = run_options,
          .n_min = 1,
          .n_max = -1,
@@ -164,6 +173,18 @@ static const struct verb table[] = {
                      "  berth metrics >/var/lib/prometheus/node-exporter/berth.prom\n",
          .notes = "berthd serves the same over HTTP where metrics_listen of its configuration says.\n",
          .run = cmd_metrics},
+        {.name = "report",
+         .summary = "what a run has left behind: which tests failed, and who was in their way",
+         .usage = "[NAMESPACE|FILE | --diff BEFORE AFTER]",
+         .examples = "  berth report\n"
+                     "  berth report --last 20 --failed\n"
+                     "  berth report --diff p18234t1745178234r3af93d71 p20491t1745178241r9c12d4fe\n"
+                     "  berth report --junit >report.xml\n",
+         .notes = "Without a name it is the last run. Reports lie in $BERTH_REPORT_DIR, or in\n"
+                  "~/.local/state/berth/reports. No daemon is needed. Exit code 1: there is none.\n",
+         .options = report_options,
+         .n_max = 2,
+         .run = cmd_report},
         {.name = "revoke",
          .summary = "end a lease; its processes go on",
          .usage = "NAMESPACE",
