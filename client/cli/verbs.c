@@ -174,7 +174,7 @@ static const struct verb table[] = {
          .notes = "berthd serves the same over HTTP where metrics_listen of its configuration says.\n",
          .run = cmd_metrics},
         {.name = "report",
-         .summary = "what a run has left behind: which tests failed, and who was in their way",
+         .summary = "what a run has left behind: which tests failed, and why",
          .usage = "[NAMESPACE|FILE | --diff BEFORE AFTER]",
          .examples = "  berth report\n"
                      "  berth report --last 20 --failed\n"
