@@ -5,6 +5,7 @@
 #include "os/life.h"
 #include "os/notify.h"
 #include "pg/connection.h"
+#include "server/monitor.h"
 #include "startup.h"
 #include "store/ledger_sqlite.h"
 #include "util/alloc.h"
@@ -38,6 +39,7 @@ static void on_status(int fd, short what, void *owner)
 
 void daemon_touch_status(struct daemon *d)
 {
+        monitor_touch(d->services.monitor);
         if (!evtimer_pending(d->on_status, NULL))
                 (void)evtimer_add(d->on_status, &status_delay);
 }

@@ -2,6 +2,7 @@
 #include "daemon_internal.h"
 #include "os/notify.h"
 #include "server/http.h"
+#include "server/monitor.h"
 #include "startup.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -86,6 +87,7 @@ static void apply_config(struct daemon *d, struct config *config)
         server_configure(d->services.server, &limits);
         databases_identify(d->services.databases);
         daemon_watch_idle(d);
+        monitor_touch(d->services.monitor);
         if (strcmp(old->metrics_listen, config->metrics_listen) != 0)
                 daemon_serve_metrics(d);
         (void)config_free(old);

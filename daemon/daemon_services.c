@@ -3,6 +3,7 @@
 #include "os/notify.h"
 #include "server/http.h"
 #include "server/measure.h"
+#include "server/monitor.h"
 #include "store/ledger_sqlite.h"
 #include "util/log.h"
 
@@ -64,6 +65,7 @@ void daemon_make_services(struct daemon *d)
         daemon_find_limits(d->config, &limits);
         s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
         measure_begin(s);
+        s->monitor = monitor_new(s, d->pg);
         d->http = http_new(d->base, s);
 }
 
@@ -74,6 +76,7 @@ void daemon_free_services(struct daemon *d)
 
         d->http = http_free(d->http);
         s->server = server_free(s->server);
+        s->monitor = monitor_free(s->monitor);
         s->explainer = explainer_free(s->explainer);
         s->locks = locks_free(s->locks);
         s->sweeper = sweeper_free(s->sweeper);

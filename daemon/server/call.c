@@ -113,6 +113,11 @@ void call_progress(struct call *call, struct cJSON *parameters)
                 keep_settle(connection_of(call));
 }
 
+bool call_is_behind(const struct call *call)
+{
+        return connection_is_behind(connection_of(call));
+}
+
 void call_list_add(struct call *call, struct cJSON *item)
 {
         struct cJSON *previous = call->item;

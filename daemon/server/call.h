@@ -72,6 +72,9 @@ void call_progress(struct call *call, struct cJSON *parameters);
  */
 void call_list_add(struct call *call, struct cJSON *item);
 struct outcome *call_list_end(struct call *call);
+/* It has not taken all of what it was sent. */
+bool call_is_behind(const struct call *call);
+
 /* The method has seen to it that an event will answer. */
 struct outcome *call_later(struct call *call);
 /* No reply, the connection is closed: what was asked for cannot be held like this. */

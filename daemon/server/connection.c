@@ -61,6 +61,11 @@ void connection_close(struct connection *c, const char *why)
         server_schedule(c->server, c);
 }
 
+bool connection_is_behind(const struct connection *c)
+{
+        return c->output && evbuffer_get_length(c->output) > 0;
+}
+
 void connection_leave(struct connection *c)
 {
         if (c->state != CONNECTION_OPEN)

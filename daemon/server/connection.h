@@ -21,7 +21,7 @@
 #include <sys/queue.h>
 
 #define CONNECTION_PENDING_MAX (VARLINK_FRAME_MAX + 1) /* bytes read and not dispatched */
-#define CONNECTION_OUTPUT_MAX  (1024 * 1024)           /* bytes a client has not taken, before one more reply */
+#define CONNECTION_OUTPUT_MAX  (1024 * 1024) /* bytes a client has not taken, before one more reply */
 
 struct evbuffer;
 struct keep_record;
@@ -44,7 +44,8 @@ struct connection {
         size_t n_pending, pending_size, n_scanned;
         struct evbuffer *output; /* what did not fit into the socket; NULL: nothing yet */
 
-        struct keep_record *kept; /* it holds something, and survives us; NULL: nothing, or there is no store */
+        struct keep_record
+                *kept; /* it holds something, and survives us; NULL: nothing, or there is no store */
         bool is_stored;
 
         bool is_scheduled;
@@ -57,6 +58,8 @@ struct connection *connection_free(struct connection *connection);
 
 /* Now, and what does not fit when there is room. A client that takes nothing is closed. */
 void connection_send(struct connection *connection, const char *bytes, size_t n);
+/* Not all of it has left yet. */
+bool connection_is_behind(const struct connection *connection);
 /* Goes on with frames that came while a call was in work. */
 void connection_continue(struct connection *connection);
 /* why: for the log, in a few words; NULL: it hung up. */

@@ -147,6 +147,11 @@ static const char *const lease_states[] = {
         [LEASE_RELEASED] = "released",     [LEASE_REVOKED] = "revoked",
 };
 
+const char *describe_lease_state(enum lease_state state)
+{
+        return lease_states[state];
+}
+
 struct cJSON *describe_lease_runtime(struct services *services, const struct lease *lease)
 {
         uint64_t kept_until = leases_kept_until(services->leases, lease->namespace);
@@ -181,7 +186,8 @@ struct cJSON *describe_lease_past(const struct lease_past *past)
         json_add_string(runtime, "state", lease_states[past->state]);
         json_add_integer(runtime, "uid", past->uid);
         json_add(runtime, "members", json_array());
-        json_add_integer(runtime, "sinceUSec", (int64_t)(past->since_usec ? past->since_usec : past->ended_usec));
+        json_add_integer(runtime, "sinceUSec",
+                         (int64_t)(past->since_usec ? past->since_usec : past->ended_usec));
         json_add_integer(runtime, "endedUSec", (int64_t)past->ended_usec);
         if (past->kept_until_usec)
                 json_add_integer(runtime, "keptUntilUSec", (int64_t)past->kept_until_usec);

@@ -14,6 +14,9 @@ struct cJSON *describe_slot_holders(struct services *services, unsigned cluster)
 struct cJSON *describe_lease_context(struct services *services, const struct lease *lease); /* LeaseContext */
 struct cJSON *describe_lease_runtime(struct services *services, const struct lease *lease); /* LeaseRuntime */
 struct cJSON *describe_lease_past(const struct lease_past *past); /* context and runtime of ListLeases */
+const char *describe_lease_state(enum lease_state state);         /* LeaseState */
+struct cJSON *describe_status(struct services *services); /* the reply of GetStatus, without lastSweep */
+struct cJSON *describe_lock_pair(const struct lock_pair *pair); /* a reply of ListLocks */
 struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use); /* SlotUse */
 
 /* Adds only what is there. */

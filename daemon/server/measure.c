@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/measure.h"
 
+#include "server/monitor.h"
 #include "server/server.h"
 #include "util/alloc.h"
 
@@ -126,9 +127,12 @@ static void set_databases(struct services *services, struct metrics *metrics)
                 const struct database *database = databases_at(services->databases, i);
                 const struct cluster *cluster = databases_cluster(services->databases, database->cluster);
                 int64_t peak = lock_budget_peak(services->lock_budget, database->cluster);
+                int64_t n_blocked = monitor_blocked(services->monitor, database->name);
 
                 if (database->asked)
                         metrics_set(metrics, METRIC_DATABASE_UP, database->name, database->reachable);
+                if (n_blocked >= 0)
+                        metrics_set(metrics, METRIC_LOCK_BLOCKED, database->name, (double)n_blocked);
                 if (cluster && cluster->lock_table > 0)
                         metrics_set(metrics, METRIC_LOCK_TABLE, database->name, (double)cluster->lock_table);
                 if (peak > 0)
@@ -150,5 +154,6 @@ char *measure_print(struct services *services)
         set_slots(services, metrics);
         set_last_sweep(services, metrics);
         set_databases(services, metrics);
+        monitor_look_for_metrics(services->monitor);
         return metrics_print(metrics);
 }

@@ -2,6 +2,7 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
+#include "server/monitor.h"
 #include "util/alloc.h"
 
 #include <stddef.h>
@@ -114,4 +115,5 @@ void method_list_leases_tell(struct services *services, const char *action, cons
         struct change change = {.services = services, .action = action, .lease = lease};
 
         call_each(services->server, method_list_leases, tell, &change);
+        monitor_touch(services->monitor);
 }

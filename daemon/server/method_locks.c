@@ -2,6 +2,7 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
+#include "server/monitor.h"
 #include "util/alloc.h"
 
 #include <stddef.h>
@@ -49,7 +50,7 @@ static struct cJSON *describe_side(const struct lock_side *side)
         return object;
 }
 
-static struct cJSON *describe_pair(const struct lock_pair *pair)
+struct cJSON *describe_lock_pair(const struct lock_pair *pair)
 {
         struct cJSON *object = json_object();
 
@@ -92,10 +93,12 @@ void services_lock_found(void *owner, uint64_t caller, const struct lock_pair *p
         struct services *services = owner;
         struct call *call = call_find(services->server, caller, method_list_locks);
 
+        if (caller == MONITOR_CALLER)
+                monitor_lock_found(services->monitor, pair, database, error);
         if (!call)
                 return;
         if (pair)
-                call_list_add(call, describe_pair(pair));
+                call_list_add(call, describe_lock_pair(pair));
         else if (error)
                 remember_error(call, database, error);
         else

@@ -2,6 +2,7 @@
 #include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
+#include "server/monitor.h"
 #include "server/server.h"
 
 #include <stddef.h>
@@ -298,6 +299,7 @@ static void on_changed(void *owner, unsigned cluster)
         struct services *services = owner;
 
         lock_budget_changed(services->lock_budget, cluster);
+        monitor_touch(services->monitor);
 }
 
 const struct slot_events services_slot_events = {

@@ -89,30 +89,37 @@ static struct cJSON *describe_ledger(const struct services *services)
         return ledger;
 }
 
+struct cJSON *describe_status(struct services *services)
+{
+        const struct sweep_result *last = sweeper_last(services->sweeper);
+        _cleanup_free_ char *doubt = sweeper_doubt(services->sweeper);
+        struct cJSON *object = json_object();
+
+        json_add_string(object, "version", BERTH_VERSION);
+        json_add_integer(object, "startedUSec", (int64_t)services->started_usec);
+        json_add_integer(object, "leases", leases_n_live(services->leases));
+        json_add_integer(object, "queued",
+                         leases_n_waiting(services->leases) + slots_n_waiting(services->slots));
+        json_add(object, "clusters", describe_clusters(services));
+        json_add(object, "databases", describe_databases(services));
+        json_add(object, "ledger", describe_ledger(services));
+        json_add_bool(object, "activeDetectionComplete", last && last->complete);
+        json_add_string(object, "unsettled", doubt);
+        json_add(object, "publicWrites", json_array());
+        return object;
+}
+
 struct outcome *method_get_status(struct call *call, struct services *services)
 {
         static const struct json_field fields[] = {{NULL}};
         const struct sweep_result *last = sweeper_last(services->sweeper);
-        _cleanup_free_ char *doubt = NULL;
         struct cJSON *parameters;
         char nothing;
 
         if (!call_read(call, fields, &nothing))
                 return call_fail_parameter(call, NULL);
-        doubt = sweeper_doubt(services->sweeper);
-        parameters = json_object();
-        json_add_string(parameters, "version", BERTH_VERSION);
-        json_add_integer(parameters, "startedUSec", (int64_t)services->started_usec);
-        json_add_integer(parameters, "leases", leases_n_live(services->leases));
-        json_add_integer(parameters, "queued",
-                         leases_n_waiting(services->leases) + slots_n_waiting(services->slots));
-        json_add(parameters, "clusters", describe_clusters(services));
-        json_add(parameters, "databases", describe_databases(services));
-        json_add(parameters, "ledger", describe_ledger(services));
-        json_add_bool(parameters, "activeDetectionComplete", last && last->complete);
-        json_add_string(parameters, "unsettled", doubt);
+        parameters = describe_status(services);
         if (last)
                 json_add(parameters, "lastSweep", sweep_result_json(last));
-        json_add(parameters, "publicWrites", json_array());
         return call_reply(call, parameters);
 }

@@ -14,6 +14,7 @@
 #include "proto/protocol.h"
 #include "server/measure.h"
 #include "server/methods.h"
+#include "server/monitor.h"
 #include "util/alloc.h"
 
 #include <stddef.h>
@@ -167,6 +168,7 @@ static void on_verdict(void *owner, uint64_t caller, const struct sweep_item *it
 
         (void)caller;
         call_each(services->server, method_sweep, tell_verdict, &look);
+        monitor_touch(services->monitor);
 }
 
 static void tell_result(void *owner, struct call *call)
@@ -188,6 +190,7 @@ static void on_finished(void *owner, uint64_t caller, const struct sweep_result 
 
         (void)caller;
         measure_sweep(services, result);
+        monitor_touch(services->monitor);
         call_each(services->server, method_sweep, tell_result, &look);
         start_next(services);
 }

@@ -2,6 +2,7 @@
 #include "server/methods.h"
 
 #include "proto/protocol.h"
+#include "server/monitor.h"
 
 #define LEASE(name)   BERTH_INTERFACE_LEASE "." name
 #define MANAGE(name)  BERTH_INTERFACE_MANAGE "." name
@@ -22,6 +23,7 @@ const struct method services_methods[] = {
         {MANAGE("Keep"), method_keep, 0},
         {MANAGE("GetHistory"), method_get_history, METHOD_NEEDS_MORE},
         {MANAGE("Explain"), method_explain, 0},
+        {MANAGE("Monitor"), method_monitor, METHOD_NEEDS_MORE},
         {MANAGE("GetMetrics"), method_get_metrics, 0},
         {SERVICE("GetInfo"), method_get_info, 0},
         {SERVICE("GetInterfaceDescription"), method_get_interface_description, 0},
@@ -33,6 +35,7 @@ void services_connection_closed(struct services *services, uint64_t connection)
         slots_connection_closed(services->slots, connection);
         leases_connection_closed(services->leases, connection);
         locks_forget_caller(services->locks, connection);
+        monitor_connection_closed(services->monitor, connection);
         explainer_forget_caller(services->explainer, connection);
 }
 

@@ -19,6 +19,7 @@ struct outcome *method_revoke(struct call *call, struct services *services);
 struct outcome *method_keep(struct call *call, struct services *services);
 struct outcome *method_get_history(struct call *call, struct services *services);
 struct outcome *method_explain(struct call *call, struct services *services);
+struct outcome *method_monitor(struct call *call, struct services *services);
 struct outcome *method_get_metrics(struct call *call, struct services *services);
 struct outcome *method_get_info(struct call *call, struct services *services);
 struct outcome *method_get_interface_description(struct call *call, struct services *services);

@@ -20,6 +20,7 @@
 #include "service/slots.h"
 #include "service/sweep.h"
 
+struct monitor;
 struct server;
 
 struct services {
@@ -33,6 +34,7 @@ struct services {
         struct locks *locks;
         struct explainer *explainer;
         struct server *server;
+        struct monitor *monitor;
         const struct settings *settings;
         uint64_t started_usec; /* real time */
         struct metrics *metrics;

@@ -40,6 +40,9 @@ def proxy(clusters):
 @pytest.fixture(scope="module")
 def daemon(clusters, proxy):
     """Over two databases, the second behind a proxy; no lease and no schema of an earlier test is in them."""
+    for name, server in (("platform", clusters[0]), ("tenant2", clusters[1])):
+        for schema in server.schemas(name):
+            server.sql(f'DROP SCHEMA "{schema}" CASCADE', name)
     daemon = Daemon({"platform": clusters[0].conninfo("platform"), "tenant2": proxy.conninfo("tenant2")},
                     metrics_listen=f"127.0.0.1:{free_port()}")
     yield daemon.after_first_sweep()
