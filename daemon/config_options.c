@@ -384,13 +384,42 @@ const char *config_needs_restart(const struct config *old, const struct config *
         return strcmp(old->password_credential, new->password_credential) != 0 ? "password_credential" : NULL;
 }
 
+#define HELP_WIDTH 78
+
+/* Words of a comment, broken into lines. */
+static void print_comment(FILE *out, const char *words)
+{
+        for (const char *at = words; *at; at += strspn(at, " ")) {
+                size_t length = strlen(at);
+
+                if (length > HELP_WIDTH) {
+                        length = HELP_WIDTH;
+                        while (length > 0 && at[length] != ' ')
+                                length--;
+                        if (!length)
+                                length = strcspn(at, " ");
+                }
+                (void)fprintf(out, "; %.*s\n", (int)length, at);
+                at += length;
+        }
+}
+
 void config_print_help(FILE *out)
 {
-        (void)fprintf(out, "[berthd]\n");
-        for (size_t i = 0; i < N_OPTIONS; i++)
-                (void)fprintf(out, "; %s\n%s = %s\n\n", options[i].help, options[i].name,
+        print_comment(out, "Configuration of berthd(8); berth.conf(5) tells more. Every option stands here "
+                           "with its default: remove the ; in front of one to change it. Then say berthd "
+                           "--check-config, and systemctl reload berthd.");
+        (void)fputs("\n[berthd]\n", out);
+        for (size_t i = 0; i < N_OPTIONS; i++) {
+                print_comment(out, options[i].help);
+                (void)fprintf(out, ";%s =%s%s\n\n", options[i].name, *options[i].standard ? " " : "",
                               options[i].standard);
-        (void)fprintf(out,
-                      "[databases]\n; name = connection string of libpq, a service name for choice\n"
-                      ";platform = service=test_platform\n;tenant1 = host=/run/postgresql dbname=tenant1\n");
+        }
+        (void)fputs("[databases]\n", out);
+        print_comment(out, "name = connection string of libpq, a service name for choice. Name every "
+                           "database that test runs use: a sweep hears all of them before it drops "
+                           "anything.");
+        (void)fputs(";platform = service=test_platform\n"
+                    ";tenant1 = host=/run/postgresql dbname=tenant1\n",
+                    out);
 }

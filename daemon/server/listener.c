@@ -4,6 +4,7 @@
 #include "proto/protocol.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,8 +54,8 @@ static void name_us(int lock_fd)
 {
         _cleanup_free_ char *line = alloc_printf("%ld\n", (long)getpid());
 
-        if (ftruncate(lock_fd, 0) == 0 && pwrite(lock_fd, line, strlen(line), 0) < 0)
-                (void)ftruncate(lock_fd, 0);
+        if (ftruncate(lock_fd, 0) || (pwrite(lock_fd, line, strlen(line), 0) < 0 && ftruncate(lock_fd, 0)))
+                log_debug("the lock of the socket does not say who we are: %s", strerror(errno));
 }
 
 static int take_lock(struct listener *listener, char **ret_message)

@@ -76,7 +76,7 @@ static void trim(struct held *held)
 static int map(const char *path, struct held_file **ret)
 {
         _cleanup_close_ int fd = -1;
-        struct held_file *file;
+        struct held_file *file = NULL;
         struct stat stat;
         int r;
 

@@ -341,7 +341,7 @@ static void every_error_of_every_file_is_told(void **state)
 
 /* ---- the rest ---- */
 
-static void the_help_is_a_configuration(void **state)
+static void the_help_is_a_configuration_that_changes_nothing(void **state)
 {
         struct config *config;
         FILE *file;
@@ -352,7 +352,33 @@ static void the_help_is_a_configuration(void **state)
         assert_int_equal(fclose(file), 0);
         config = load();
         assert_int_equal(config->settings.ddl_slots, 2);
+        assert_int_equal(config->settings.n_databases, 0);
         (void)config_free(config);
+}
+
+/* ";name = default" with the ; gone is a line that is taken. */
+static void the_help_shows_every_option_as_one_would_write_it(void **state)
+{
+        struct config *config;
+        char *text = NULL;
+        size_t length;
+        FILE *file = open_memstream(&text, &length);
+
+        (void)state;
+        config_print_help(file);
+        assert_int_equal(fclose(file), 0);
+        for (char *at = text; (at = strstr(at, "\n;")); at++)
+                if (at[2] != ' ')
+                        at[1] = ' ';
+        for (char *at = text; (at = strstr(at, "\n "));) /* a line must not begin with white space */
+                memmove(at + 1, at + 2, strlen(at + 1));
+        write_file("berth.conf", text);
+        config = load();
+        assert_int_equal(config->settings.history, 30 * 24 * 3600 * SECOND);
+        assert_string_equal(config->state_dir, "/var/lib/berth");
+        assert_int_equal(config->settings.n_databases, 2);
+        (void)config_free(config);
+        free(text);
 }
 
 static void what_needs_a_restart_is_named(void **state)
@@ -392,7 +418,8 @@ int main(void)
                 STORY(lines_that_inih_would_misread_are_refused),
                 STORY(a_line_of_any_length_keeps_the_count),
                 STORY(every_error_of_every_file_is_told),
-                STORY(the_help_is_a_configuration),
+                STORY(the_help_is_a_configuration_that_changes_nothing),
+                STORY(the_help_shows_every_option_as_one_would_write_it),
                 STORY(what_needs_a_restart_is_named),
         };
 
