@@ -76,7 +76,7 @@ static void trim(struct held *held)
 static int map(const char *path, struct held_file **ret)
 {
         _cleanup_close_ int fd = -1;
-        struct held_file *file = NULL;
+        struct held_file *file;
         struct stat stat;
         int r;
 
@@ -99,7 +99,7 @@ static int map(const char *path, struct held_file **ret)
 int held_open(struct held *held, const char *directory)
 {
         char path[PATH_MAX], boot_id[BOOT_ID];
-        struct held_file *file;
+        struct held_file *file = NULL;
         int r;
 
         *held = (struct held){0};
