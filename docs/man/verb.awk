@@ -52,10 +52,10 @@ function trimmed(text) {
         return text
 }
 
-function flags(i,        argument) {
+function flags(i, separator,        argument) {
         argument = option_argument[i] ? " Ar " escaped(option_argument[i]) : ""
         if (option_letter[i])
-                return "Fl " option_letter[i] argument " , Fl \\-" escaped(option_long[i]) argument
+                return "Fl " option_letter[i] argument separator "Fl \\-" escaped(option_long[i]) argument
         return "Fl \\-" escaped(option_long[i]) argument
 }
 
@@ -64,25 +64,38 @@ function is_common(i) {
         return option_long[i] ~ /^(json|socket|color|help|version)$/
 }
 
-function print_synopsis(        i, j, word, optional) {
-        print ".Nm berth " verb
-        for (i = 1; i <= n_options; i++)
-                if (!is_common(i))
-                        print ".Op Fl \\-" escaped(option_long[i]) (option_argument[i] ? " Ar " escaped(option_argument[i]) : "")
-        print ".Op Fl \\-json"
+# "[--] COMMAND [ARGUMENT]..." as one line of macros.
+function operands(        i, word, line, closes) {
         for (i = 5; i <= n_usage; i++) {
                 word = usage[i]
-                optional = word ~ /^\[/
-                gsub(/[][]/, "", word)
-                if (word == "--")
-                        print ".Op Fl Fl"
-                else if (word ~ /\.\.\.$/)
-                        print ".Op Ar " escaped(substr(word, 1, length(word) - 3)) " ..."
-                else {
-                        gsub(/\|/, " | ", word)
-                        print (optional ? ".Op Ar " : ".Ar ") escaped(word)
+                if (word ~ /^\[/) {
+                        line = line " Oo"
+                        word = substr(word, 2)
                 }
+                closes = ""
+                if (match(word, /\](\.\.\.)?$/)) {
+                        closes = RLENGTH > 1 ? " Oc ..." : " Oc"
+                        word = substr(word, 1, RSTART - 1)
+                }
+                gsub(/\|/, " | ", word)
+                if (word == "--")
+                        word = "Fl Fl"
+                else if (word ~ /^--/)
+                        word = "Fl \\-" escaped(substr(word, 3))
+                else if (word !~ /^ *\| *$/)
+                        word = "Ar " escaped(word)
+                line = line " " word closes
         }
+        return "." substr(line, 2)
+}
+
+function print_synopsis(        i) {
+        print ".Nm berth " verb
+        for (i = 1; i <= n_options; i++)
+                if (!is_common(i) || option_long[i] == "json")
+                        print ".Op " flags(i, " | ")
+        if (n_usage >= 5)
+                print operands()
 }
 
 END {
@@ -103,7 +116,7 @@ END {
         for (i = 1; i <= n_options; i++) {
                 if (is_common(i) && option_long[i] != "json")
                         continue
-                print ".It " flags(i)
+                print ".It " flags(i, " , ")
                 print prose(toupper(substr(option_help[i], 1, 1)) substr(option_help[i], 2)) "."
         }
         print ".El"
