@@ -269,9 +269,8 @@ static const struct option options[] = {
          "none.",
          FIELD(password_credential)},
         {"public_watch", parse_switch, "on",
-         "Whether to watch public of the test databases. Accepted, and nothing watches yet: the plugin's "
-         "guard() does, "
-         "suite by suite.",
+         "Whether to say, and to whom it may be laid, when tables appear or rows are written in schema public of "
+         "a test database while leases live.",
          FIELD(settings.public_watch)},
 };
 

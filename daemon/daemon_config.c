@@ -84,6 +84,7 @@ static void apply_config(struct daemon *d, struct config *config)
         leases_configure(d->services.leases, &d->settings);
         slots_configure(d->services.slots, &d->settings);
         sweeper_configure(d->services.sweeper, &d->settings);
+        public_watch_configure(d->services.public_watch);
         server_configure(d->services.server, &limits);
         databases_identify(d->services.databases);
         daemon_watch_idle(d);

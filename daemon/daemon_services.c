@@ -13,8 +13,11 @@
 
 static void on_lease_granted(void *owner, uint64_t connection, const struct lease *lease, const char *secret)
 {
+        struct daemon *d = owner;
+
         services_lease_events.granted(owner, connection, lease, secret);
-        daemon_touch_status(owner);
+        public_watch_granted(d->services.public_watch);
+        daemon_touch_status(d);
 }
 
 static void on_lease_queued(void *owner, uint64_t connection, unsigned position)
@@ -35,6 +38,7 @@ static void on_lease_ended(void *owner, const struct lease *lease)
         slots_lease_ended(d->services.slots, lease->id, lease->state != LEASE_RELEASED,
                           reasons[lease->state]);
         sweeper_soon(d->services.sweeper);
+        public_watch_ended(d->services.public_watch, lease);
         services_lease_events.ended(owner, lease);
         daemon_touch_status(d);
 }
@@ -56,6 +60,8 @@ void daemon_make_services(struct daemon *d)
         s->databases = databases_new(s->env, d->pg, &d->settings);
         s->leases = leases_new(s->env, s->ledger, &d->settings, &d->lease_events, s);
         s->slots = slots_new(s->env, s->ledger, s->databases, d->pg, &d->settings, &services_slot_events, s);
+        s->public_watch =
+                public_watch_new(s->env, d->pg, s->ledger, s->databases, s->leases, &d->settings);
         s->lock_budget = lock_budget_new(s->env, d->pg, s->databases, s->slots, &d->settings);
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
@@ -81,6 +87,7 @@ void daemon_free_services(struct daemon *d)
         s->locks = locks_free(s->locks);
         s->sweeper = sweeper_free(s->sweeper);
         s->lock_budget = lock_budget_free(s->lock_budget);
+        s->public_watch = public_watch_free(s->public_watch);
         s->slots = slots_free(s->slots);
         s->leases = leases_free(s->leases);
         s->databases = databases_free(s->databases);
@@ -114,6 +121,7 @@ int daemon_load_ledger(struct daemon *d)
         slots_loaded(d->services.slots, &next);
         daemon_reclaim_slots(d);
         sweeper_loaded(d->services.sweeper, &next);
+        public_watch_configure(d->services.public_watch);
         return 0;
 }
 

@@ -177,6 +177,15 @@ static void add_verdicts(struct story *story)
         free(all);
 }
 
+static void add_writes(struct story *story)
+{
+        const struct cJSON *writes = json_get(story->reply, "publicWrites");
+
+        for (const struct cJSON *one = json_first(writes); one; one = json_next(one))
+                add(story, json_get_integer(one, "timeUSec", 0), "noticed in %s: %s",
+                    or_empty(json_get_string(one, "database")), or_empty(json_get_string(one, "what")));
+}
+
 /* ---- the census ---- */
 
 /* "2026-11-21T05:58:00.123456Z" */
@@ -281,6 +290,7 @@ static void print_explanation(const struct cJSON *reply)
                 for (const struct cJSON *use = json_first(list); use; use = json_next(use))
                         add_slot(&story, use);
                 add_verdicts(&story);
+                add_writes(&story);
                 add_census(&story);
                 print_evidence(&story);
         }

@@ -2,6 +2,7 @@
 
 #include "client/cli/fail.h"
 #include "client/cli/leases.h"
+#include "client/cli/public_writes.h"
 #include "client/cli/query.h"
 #include "client/cli/sweep_result.h"
 
@@ -188,6 +189,7 @@ static void print_status(const struct cli *cli, const struct cJSON *status)
              cluster = json_next(cluster))
                 print_cluster(cli, cluster);
         print_ledger(cli, status);
+        public_writes_print(cli, status);
         print_sweep(cli, status);
 }
 

@@ -48,6 +48,10 @@ static const struct question questions[PG_QUESTION_MAX_] = {
                                   .n_statements = 2, .n_columns = 1},
         [PG_LOCK_COUNTS]       = {.sql = sql_lock_counts,
                                   .n_statements = 2, .n_columns = 2},
+        [PG_PUBLIC]            = {.sql = sql_public,
+                                  .n_statements = 3, .n_columns = PG_PUBLIC_COLUMNS_,
+                                  .may_be_null = COLUMN(PG_PUBLIC_OID) | COLUMN(PG_PUBLIC_TABLE) |
+                                                 COLUMN(PG_PUBLIC_IS_PARTITION) | COLUMN(PG_PUBLIC_WRITES)},
 };
 /* clang-format on */
 

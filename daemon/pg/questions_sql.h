@@ -15,3 +15,4 @@ extern const char sql_lock_holders[];
 extern const char sql_blockers[];
 extern const char sql_holder_busy[];
 extern const char sql_lock_counts[];
+extern const char sql_public[];

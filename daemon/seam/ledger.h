@@ -43,6 +43,7 @@ enum ledger_change_kind {
         LEDGER_SWEPT,      /* sweep, dry_run, complete, detail = the result as JSON */
         LEDGER_VERDICT, /* sweep, database, schema, oid, namespace, detail = verdict, reason, sqlstate, message */
         LEDGER_NOTED, /* an event only: detail = what, and lease, namespace, worker, database, schema if set */
+        LEDGER_PUBLIC_WRITTEN, /* lease, namespace, database, detail = what: an event only */
         LEDGER_CHANGE_MAX_,
 };
 
@@ -81,6 +82,7 @@ typedef void ledger_load_fn(void *owner, const struct ledger_change *row);
  *   LEDGER_MEMBER_JOINED   lease, worker; not of the first member
  *   LEDGER_SIGHTED, LEDGER_CLAIMED   what still stands
  *   LEDGER_VERDICT         all
+ *   LEDGER_PUBLIC_WRITTEN  lease, database, detail
  *   LEDGER_SWEPT           the last sweep on record, whatever it was about
  * row NULL: no more; error as above. On the loop's thread. Leases are found by what happened to them: of one that
  * ended and is older than all that is remembered there may be no row.

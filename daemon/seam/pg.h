@@ -62,6 +62,9 @@ enum pg_question {
         PG_HOLDER_BUSY,
         /* -                 -> application_name, objects that it fills the lock table with; of every session that does */
         PG_LOCK_COUNTS,
+        /* -                 -> enum pg_public_column, one row per table of schema public, by oid; one without a table where
+         *                      there is none */
+        PG_PUBLIC,
         PG_QUESTION_MAX_,
 };
 
@@ -93,6 +96,16 @@ enum pg_blocker_column {
         PG_BLOCKER_QUERY,
         PG_BLOCKER_TRANSACTION_USEC,
         PG_BLOCKER_COLUMNS_,
+};
+
+enum pg_public_column {
+        PG_PUBLIC_PLACE,         /* system_identifier and oid of the database */
+        PG_PUBLIC_COUNTED_SINCE, /* another one: the counts have begun anew */
+        PG_PUBLIC_OID,           /* this and below NULL: there is no table */
+        PG_PUBLIC_TABLE,         /* as SQL would write it, with its schema; of a partition, its table's */
+        PG_PUBLIC_IS_PARTITION,
+        PG_PUBLIC_WRITES, /* rows inserted, changed and deleted so far, rolled back or not */
+        PG_PUBLIC_COLUMNS_,
 };
 
 enum pg_outcome {

@@ -102,6 +102,17 @@ static struct cJSON *describe_schema(const struct explain_schema *schema)
         return object;
 }
 
+static struct cJSON *describe_written(const struct explain_written *written)
+{
+        struct cJSON *object = json_object();
+
+        json_add_integer(object, "lease", written->lease);
+        json_add_string(object, "database", written->database);
+        json_add_string(object, "what", written->what);
+        json_add_integer(object, "timeUSec", (int64_t)written->time_usec);
+        return object;
+}
+
 static struct cJSON *describe_unheard(const struct explain_unheard *unheard)
 {
         struct cJSON *object = json_object();
@@ -141,12 +152,14 @@ static struct cJSON *describe_sweep(const struct cJSON *sweep)
 static struct cJSON *describe(struct services *services, const struct explanation *e)
 {
         struct cJSON *object = json_object(), *leases = json_array(), *schemas = json_array(),
-                     *unheard = json_array();
+                     *written = json_array(), *unheard = json_array();
 
         for (unsigned i = 0; i < e->n_leases; i++)
                 json_append(leases, describe_lease(services, e, &e->leases[i]));
         for (unsigned i = 0; i < e->n_schemas && i < SCHEMAS_MAX; i++)
                 json_append(schemas, describe_schema(&e->schemas[i]));
+        for (unsigned i = 0; i < e->n_written; i++)
+                json_append(written, describe_written(&e->written[i]));
         for (unsigned i = 0; i < e->n_unheard; i++)
                 json_append(unheard, describe_unheard(&e->unheard[i]));
         json_add_string(object, "name", e->name);
@@ -160,6 +173,7 @@ static struct cJSON *describe(struct services *services, const struct explanatio
         json_add(object, "slots", describe_slots(services, e->parsed.namespace));
         add_time(object, "keptUntilUSec", e->kept_until_usec);
         json_add(object, "schemas", schemas);
+        json_add(object, "publicWrites", written);
         json_add(object, "unheard", unheard);
         if (e->sweep)
                 json_add(object, "lastSweep", describe_sweep(e->sweep));

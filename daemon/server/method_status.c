@@ -89,6 +89,30 @@ static struct cJSON *describe_ledger(const struct services *services)
         return ledger;
 }
 
+static void add_public_write(void *owner, const struct public_written *written)
+{
+        struct cJSON *object = json_object(), *namespaces = json_array();
+
+        json_add_string(object, "database", written->database);
+        json_add_string(object, "table", written->table);
+        json_add_string(object, "kind", public_write_kind_name(written->kind));
+        json_add_integer(object, "rows", (int64_t)written->rows);
+        json_add_integer(object, "firstUSec", (int64_t)written->first_usec);
+        json_add_integer(object, "lastUSec", (int64_t)written->last_usec);
+        for (unsigned i = 0; i < written->n_namespaces; i++)
+                json_append_string(namespaces, written->namespaces[i]);
+        json_add(object, "namespaces", namespaces);
+        json_append(owner, object);
+}
+
+static struct cJSON *describe_public_writes(const struct services *services)
+{
+        struct cJSON *writes = json_array();
+
+        public_watch_each(services->public_watch, add_public_write, writes);
+        return writes;
+}
+
 struct cJSON *describe_status(struct services *services)
 {
         const struct sweep_result *last = sweeper_last(services->sweeper);
@@ -105,7 +129,7 @@ struct cJSON *describe_status(struct services *services)
         json_add(object, "ledger", describe_ledger(services));
         json_add_bool(object, "activeDetectionComplete", last && last->complete);
         json_add_string(object, "unsettled", doubt);
-        json_add(object, "publicWrites", json_array());
+        json_add(object, "publicWrites", describe_public_writes(services));
         return object;
 }
 

@@ -17,6 +17,7 @@
 #include "service/leases.h"
 #include "service/lock_budget.h"
 #include "service/locks.h"
+#include "service/public_watch.h"
 #include "service/slots.h"
 #include "service/sweep.h"
 
@@ -30,6 +31,7 @@ struct services {
         struct leases *leases;
         struct slots *slots;
         struct lock_budget *lock_budget;
+        struct public_watch *public_watch;
         struct sweeper *sweeper;
         struct locks *locks;
         struct explainer *explainer;

@@ -60,8 +60,13 @@ static void explanation_clear(struct explanation *e)
                 free(e->unheard[i].database);
                 free(e->unheard[i].message);
         }
+        for (unsigned i = 0; i < e->n_written; i++) {
+                free(e->written[i].database);
+                free(e->written[i].what);
+        }
         free(e->leases);
         free(e->schemas);
+        free(e->written);
         free(e->unheard);
         json_free(e->sweep);
         free(e->name);
@@ -154,6 +159,15 @@ static void add_mark(struct explanation *e, const struct ledger_change *row)
                 schema->first_seen_usec = row->time_usec;
 }
 
+static void add_written(struct explanation *e, const struct ledger_change *row)
+{
+        e->written = alloc_array(e->written, e->n_written + 1, sizeof(*e->written));
+        e->written[e->n_written++] = (struct explain_written){.lease = row->lease,
+                                                              .database = alloc_string(row->database),
+                                                              .what = alloc_string(row->detail),
+                                                              .time_usec = row->time_usec};
+}
+
 static void add_sweep(struct explanation *e, const struct ledger_change *row)
 {
         char message[JSON_MESSAGE_SIZE];
@@ -173,6 +187,7 @@ static void add_row(struct explanation *e, const struct ledger_change *row)
                 [LEDGER_CLAIMED] = add_mark,
                 [LEDGER_VERDICT] = explain_add_verdict,
                 [LEDGER_SWEPT] = add_sweep,
+                [LEDGER_PUBLIC_WRITTEN] = add_written,
         };
 
         if (takers[row->kind])

@@ -65,6 +65,13 @@ struct explain_schema {
         struct explain_verdict *verdicts; /* oldest first */
 };
 
+/* Into public, while a lease of the namespace lived. */
+struct explain_written {
+        int64_t lease;
+        char *database, *what;
+        uint64_t time_usec;
+};
+
 /* A database that could not be listed just now. */
 struct explain_unheard {
         char *database, *message;
@@ -75,9 +82,10 @@ struct explanation {
         char *name;
         enum explain_kind kind;
         struct berth_name parsed; /* worker "" for a namespace; nothing with EXPLAIN_OTHER */
-        unsigned n_leases, n_schemas, n_unheard;
+        unsigned n_leases, n_schemas, n_written, n_unheard;
         struct explain_lease *leases; /* oldest first */
         struct explain_schema *schemas;
+        struct explain_written *written; /* oldest first */
         struct explain_unheard *unheard;
         struct cJSON *sweep;      /* the last one with candidates, as in the ledger; or NULL */
         uint64_t kept_until_usec; /* 0: not kept */

@@ -136,6 +136,7 @@ static const struct rule rules[LEDGER_CHANGE_MAX_] = {
                 "INSERT OR REPLACE INTO verdict VALUES (:sweep, :database, :schema, coalesce(:oid, ''), :namespace,"
                 " :detail, :reason, :sqlstate, :message, :time_usec)" } },
         [LEDGER_NOTED] = { "noted", NULL, { NULL } },
+        [LEDGER_PUBLIC_WRITTEN] = { "public_written", NULL, { NULL } },
 };
 
 /* Runs before the change itself, so that the row of a slot that is being freed can still say whose it was. */

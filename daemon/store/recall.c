@@ -44,6 +44,9 @@ static const struct {
         { LEDGER_VERDICT,
           NEWEST(1000, "time_usec", "sweep, database, schema, oid, verdict AS detail, reason, sqlstate, message,"
                  " time_usec FROM verdict WHERE namespace = ?1") },
+        { LEDGER_PUBLIC_WRITTEN,
+          NEWEST(200, "time_usec", "lease, database, detail, time_usec FROM event"
+                 " WHERE namespace = ?1 AND event = 'public_written'") },
         { LEDGER_SWEPT,
           "SELECT id AS sweep, dry_run, complete, finished_usec AS time_usec, result AS detail FROM sweep"
           " ORDER BY id DESC LIMIT 1" },

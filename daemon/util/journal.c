@@ -25,6 +25,7 @@ static const struct {
         {"sweep refused", "3de7c3583f9d4f1abf0f400842d02e2d"},
         {"schema dropped", "030c7eb033fb4c4fb531923ed29c8545"},
         {"drop failed", "0c10c66d411e44f78a4398bb6f34429e"},
+        {"public written", "a3b3be5f0a4a4d7c9d6c1d0a6c2f7e15"},
         {"connections turned away", "e92e5a7df65f498881996017d736346f"},
 };
 

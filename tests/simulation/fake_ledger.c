@@ -214,6 +214,8 @@ static void submit(struct ledger *seam, const struct ledger_change *change, ledg
 
         if (change->kind == LEDGER_NOTED)
                 oracle_on_noted(ledger->sim, change);
+        if (change->kind == LEDGER_PUBLIC_WRITTEN)
+                oracle_on_written(ledger->sim, change);
         copy->done = done;
         copy->owner = owner;
         copy->ticket = ticket;

@@ -190,6 +190,20 @@ static void list_busy(struct pg_connection *connection, struct rows *rows)
         rows->answer.n_columns = 1;
 }
 
+/* One table, and how often it was written to. */
+static void list_public(struct pg_connection *connection, struct rows *rows)
+{
+        const struct server_database *database = connection->endpoint->database;
+
+        add_number(rows, database->oid);
+        add_number(rows, database->cluster->started);
+        add_number(rows, 1);
+        rows_add(rows, "public.countries");
+        rows_add(rows, "f");
+        add_number(rows, database->n_public_writes);
+        rows->answer.n_columns = PG_PUBLIC_COLUMNS_;
+}
+
 static void look_up(struct pg_connection *connection, struct rows *rows)
 {
         const struct server_schema *schema = server_find_oid(
@@ -372,6 +386,9 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
                 break;
         case PG_HOLDER_BUSY:
                 list_busy(connection, rows);
+                break;
+        case PG_PUBLIC:
+                list_public(connection, rows);
                 break;
         }
         rows->answer.n_rows = rows->answer.n_columns ? rows->n_cells / rows->answer.n_columns : 0;

@@ -122,10 +122,13 @@ void host_start(struct host *host)
                                 &sim->settings, &host_slot_events, host);
         host->sweeper = sweeper_new(&sim->world.env, &sim->pg.pg, &sim->ledger.ledger, host->databases,
                                     host->leases, host->slots, &sim->settings, &host_sweep_events, host);
+        host->public_watch = public_watch_new(&sim->world.env, &sim->pg.pg, &sim->ledger.ledger,
+                                              host->databases, host->leases, &sim->settings);
         fake_ledger_load(&sim->ledger, load, host, &next);
         leases_loaded(host->leases, &next);
         slots_loaded(host->slots, &next);
         sweeper_loaded(host->sweeper, &next);
+        public_watch_configure(host->public_watch);
         databases_identify(host->databases);
         host->is_up = true;
         host->started = sim->clock.now;
@@ -147,6 +150,7 @@ static void free_services(struct host *host)
         struct sim *sim = host->sim;
 
         host->sweeper = sweeper_free(host->sweeper);
+        host->public_watch = public_watch_free(host->public_watch);
         host->slots = slots_free(host->slots);
         host->leases = leases_free(host->leases);
         host->databases = databases_free(host->databases);

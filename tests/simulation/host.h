@@ -11,6 +11,7 @@
 
 #include "service/databases.h"
 #include "service/leases.h"
+#include "service/public_watch.h"
 #include "service/slots.h"
 #include "service/sweep.h"
 #include "world.h"
@@ -79,6 +80,7 @@ struct host {
         struct leases *leases;
         struct slots *slots;
         struct sweeper *sweeper;
+        struct public_watch *public_watch;
         unsigned n_sweeps; /* finished in this life */
 };
 

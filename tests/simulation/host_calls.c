@@ -87,6 +87,7 @@ static void lease_granted(void *owner, uint64_t connection, const struct lease *
         struct link *link = host_find(host, connection);
         struct reply reply = {.kind = CALL_ACQUIRE};
 
+        public_watch_granted(host->public_watch);
         if (!link || !link->is_read)
                 return;
         if (!secret) {
@@ -140,6 +141,7 @@ static void lease_ended(void *owner, const struct lease *lease)
         run_on_ended(host->sim, lease);
         slots_lease_ended(host->slots, lease->id, lease->state != LEASE_RELEASED, "its lease has ended");
         sweeper_soon(host->sweeper);
+        public_watch_ended(host->public_watch, lease);
 }
 
 static void lease_changed(void *owner, const struct lease *lease)

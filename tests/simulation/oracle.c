@@ -219,6 +219,16 @@ void oracle_on_noted(struct sim *sim, const struct ledger_change *change)
                         session->grant = 0;
 }
 
+void oracle_on_written(struct sim *sim, const struct ledger_change *change)
+{
+        for (unsigned i = 0; i < sim->server.n_endpoints; i++)
+                if (!strcmp(sim->server.endpoints[i].name, change->database) &&
+                    !sim->server.endpoints[i].database->is_public_written)
+                        oracle_fail(sim, "%s is said to have written into public of %s, and nobody has",
+                                    change->namespace, change->database);
+        sim->counts.public_writes++;
+}
+
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster)
 {
         check_slots(sim, cluster);

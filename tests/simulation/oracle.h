@@ -9,6 +9,7 @@
  *                       outside depends on it; a slot is free for it
  *      at every grant   nobody else has the namespace; the ledger has it; no schema of it is half empty
  *      at every slot    no more holders than slots, and dead holders whose sessions still build count
+ *      at every write   laid to a lease, somebody has written into public of that database
  *      at the end       nobody waits, nothing stale is left
  */
 
@@ -23,6 +24,7 @@ struct ledger_change;
 void oracle_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void oracle_on_noted(struct sim *sim, const struct ledger_change *change); /* an event of the daemon's */
+void oracle_on_written(struct sim *sim, const struct ledger_change *change); /* likewise: into public */
 void oracle_on_begin(struct sim *sim, const struct server_cluster *cluster); /* of the daemon's transaction */
 /* DROP SCHEMA, or the drop of a part of it, has been carried out. looked_at: when its transaction asked for the sessions; 0: it did not. */
 void oracle_on_drop(struct sim *sim, const struct server_schema *schema, uint64_t looked_at);

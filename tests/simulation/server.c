@@ -91,9 +91,19 @@ void server_disconnect(struct server *server, struct server_backend *backend)
         free(backend);
 }
 
+void server_write_public(struct server_database *database)
+{
+        database->n_public_writes++;
+        database->is_public_written = true;
+}
+
 void server_restart(struct server *server, struct server_cluster *cluster)
 {
         struct server_backend *backend;
+
+        for (unsigned i = 0; i < server->n_databases; i++)
+                if (server->databases[i].cluster == cluster)
+                        server->databases[i].n_public_writes = 0;
 
         while ((backend = TAILQ_FIRST(&cluster->backends))) {
                 if (backend->lost)

@@ -65,6 +65,8 @@ struct server_cluster {
 struct server_database {
         struct server_cluster *cluster;
         unsigned oid;
+        unsigned n_public_writes; /* since the start of its cluster */
+        bool is_public_written;   /* ever */
         TAILQ_HEAD(, server_schema) schemas;
 };
 
@@ -109,6 +111,7 @@ enum fault server_fault(const struct server *server, const struct endpoint *endp
 struct server_backend *server_connect(struct server *server, struct server_database *database,
                                       const char *application_name, void (*lost)(void *owner), void *owner);
 void server_disconnect(struct server *server, struct server_backend *backend); /* rolls back */
+void server_write_public(struct server_database *database);
 void server_restart(struct server *server, struct server_cluster *cluster);
 
 enum server_result { SERVER_DONE, SERVER_BLOCKED, SERVER_MISSING, SERVER_EXISTS, SERVER_DENIED };

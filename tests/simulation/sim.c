@@ -82,6 +82,7 @@ static void draw_settings(struct sim *sim)
                 .keep_for = 20 * SEC,
                 .sweep_interval = chance_between(chance, 10, 40) * SEC,
                 .history = 86400 * SEC,
+                .public_watch = true,
                 .databases = sim->databases,
                 .n_databases = sim->server.n_endpoints,
         };

@@ -25,7 +25,7 @@
 struct counts {
         uint64_t leases, attaches, slots, sweeps, incomplete, drops, builds, faults, crashes, restarts,
                 revoked, refused;
-        uint64_t claims_waited, events;
+        uint64_t claims_waited, public_writes, events;
 };
 
 #include "session.h"

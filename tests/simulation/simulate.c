@@ -26,11 +26,11 @@ static void summarize(uint64_t n, const struct counts *c, double seconds)
         printf("%llu schedules in %.1f s CPU (%.0f/s): %llu leases, %llu attaches, %llu slots, %llu builds, "
                "%llu refusals, "
                "%llu crashed runs, %llu revoked, %llu sweeps (%llu incomplete), %llu drops, %llu faults, "
-               "%llu restarts, "
+               "%llu restarts, %llu writes into public told, "
                "%llu events\n",
                U(n), seconds, seconds > 0 ? (double)n / seconds : 0, U(c->leases), U(c->attaches),
                U(c->slots), U(c->builds), U(c->refused), U(c->crashes), U(c->revoked), U(c->sweeps),
-               U(c->incomplete), U(c->drops), U(c->faults), U(c->restarts), U(c->events));
+               U(c->incomplete), U(c->drops), U(c->faults), U(c->restarts), U(c->public_writes), U(c->events));
 #undef U
 }
 

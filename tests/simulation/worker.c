@@ -43,6 +43,8 @@ static bool build(struct member *member)
         case SERVER_DONE:
                 sim->counts.builds++;
                 schema = backend->schema;
+                if (chance_one_in(&sim->chance, 10)) /* its search_path reaches public */
+                        server_write_public(backend->database);
                 schema->may_drop = !chance_one_in(&sim->chance, 30);
                 schema->has_dependents = chance_one_in(&sim->chance, 30);
                 schema->reaches_outside = chance_one_in(&sim->chance, 8);

@@ -22,6 +22,8 @@ struct fake_server {
         enum fake_mood mood;
         unsigned n_open, n_busy, n_asked[PG_QUESTION_MAX_];
         char last_holder[64], label[64], objects[16];
+        const struct fake_table *tables;
+        unsigned n_tables;
 };
 
 static void answer_with(struct pg_connection *connection, unsigned n_columns, unsigned n_rows,
@@ -63,6 +65,27 @@ static void count_locks(struct pg_connection *connection)
         answer_with(connection, 2, *server->label ? 2 : 0, cells);
 }
 
+static void list_public(struct pg_connection *connection)
+{
+        static const char *const none[PG_PUBLIC_COLUMNS_] = {"place", ""};
+        const struct fake_server *server = connection->server;
+        unsigned n = server->n_tables;
+        const char **cells = alloc_array(NULL, n * PG_PUBLIC_COLUMNS_, sizeof(*cells));
+
+        for (unsigned i = 0; i < n; i++) {
+                const char **row = cells + i * PG_PUBLIC_COLUMNS_;
+
+                row[PG_PUBLIC_PLACE] = "place";
+                row[PG_PUBLIC_COUNTED_SINCE] = server->tables[i].counted_since;
+                row[PG_PUBLIC_OID] = server->tables[i].oid;
+                row[PG_PUBLIC_TABLE] = server->tables[i].name;
+                row[PG_PUBLIC_IS_PARTITION] = "f";
+                row[PG_PUBLIC_WRITES] = server->tables[i].writes;
+        }
+        answer_with(connection, PG_PUBLIC_COLUMNS_, n ? n : 1, n ? cells : none);
+        free(cells);
+}
+
 static void on_reply(void *owner)
 {
         struct pg_connection *connection = owner;
@@ -78,6 +101,8 @@ static void on_reply(void *owner)
                 list_busy(connection);
         else if (connection->question == PG_LOCK_COUNTS)
                 count_locks(connection);
+        else if (connection->question == PG_PUBLIC)
+                list_public(connection);
         else
                 answer_with(connection, 0, 0, NULL);
 }
@@ -166,6 +191,12 @@ void fake_server_set_locks(struct fake_server *server, const char *application_n
 {
         (void)snprintf(server->label, sizeof(server->label), "%s", application_name ? application_name : "");
         (void)snprintf(server->objects, sizeof(server->objects), "%u", objects);
+}
+
+void fake_server_set_public(struct fake_server *server, const struct fake_table *tables, unsigned n)
+{
+        server->tables = tables;
+        server->n_tables = n;
 }
 
 unsigned fake_server_n_asked(const struct fake_server *server, enum pg_question question)

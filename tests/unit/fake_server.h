@@ -29,6 +29,12 @@ void fake_server_set_busy(struct fake_server *server, unsigned n);
 /* One session, and how much it has locked; others are forgotten. NULL: none. */
 void fake_server_set_locks(struct fake_server *server, const char *application_name, unsigned objects);
 
+/* One table in public, by oid and name, and how often it was written to since when. */
+struct fake_table {
+        const char *counted_since, *oid, *name, *writes;
+};
+void fake_server_set_public(struct fake_server *server, const struct fake_table *tables, unsigned n);
+
 unsigned fake_server_n_asked(const struct fake_server *server, enum pg_question question);
 unsigned fake_server_n_open(const struct fake_server *server);
 /* worker and namespace of the last PG_HOLDER_BUSY, as "worker namespace" */

@@ -492,12 +492,18 @@ static void what_is_recalled_of_a_namespace_is_its_own_and_in_order(void **state
                                          .database = "platform",
                                          .schema = "test_alpha_gw0",
                                          .oid = "1"});
+        submit(f, (struct ledger_change){.kind = LEDGER_PUBLIC_WRITTEN,
+                                         .time_usec = NOW,
+                                         .lease = 3,
+                                         .namespace = "alpha",
+                                         .database = "platform",
+                                         .detail = "public.t appeared"});
         recall(f, "alpha", &told);
         (void)snprintf(expected, sizeof(expected),
                        "%d 3 - -\n%d 1 - released\n%d 7 test_alpha_gw0 -\n"
-                       "%d 4 test_alpha_gw0 dropped\n%d 5 test_alpha_gw0 dropped\n",
+                       "%d 4 test_alpha_gw0 dropped\n%d 5 test_alpha_gw0 dropped\n%d 3 - public.t appeared\n",
                        LEDGER_LEASE_GRANTED, LEDGER_LEASE_ENDED, LEDGER_CLAIMED, LEDGER_VERDICT,
-                       LEDGER_VERDICT);
+                       LEDGER_VERDICT, LEDGER_PUBLIC_WRITTEN);
         assert_string_equal(told.text, expected);
         recall(f, "nobody", &told);
         assert_int_equal(told.n, 0);
