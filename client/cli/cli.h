@@ -75,6 +75,7 @@ struct verb {
         const char *examples;             /* lines, each with its own indent */
         const char *notes;                /* below the options; NULL: none */
         const struct option_row *options; /* ends with a row without a name; NULL: only the common ones */
+        const char *schemas; /* what --json prints: files of docs/schema; NULL: nothing, it is for errors alone */
         int n_min, n_max; /* operands; n_max -1: a command and its arguments, whose options are not ours */
         int (*run)(struct cli *cli); /* gives the exit code */
 };

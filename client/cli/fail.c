@@ -62,7 +62,10 @@ int cli_fail_usage(const struct cli *cli, const char *fix, const char *format, .
 int cli_fail_as(const struct cli *cli, const char *code, int exit_code, const char *fix, const char *format,
                 ...)
 {
-        struct berth_error error = {.exit_code = exit_code};
+        struct berth_error error = {
+                .exit_code = exit_code,
+                .retryable = exit_code == CLI_NOT_IN_TIME || exit_code == CLI_NO_DAEMON,
+        };
         va_list arguments;
 
         (void)snprintf(error.code, sizeof(error.code), "%s", code);

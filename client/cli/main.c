@@ -48,6 +48,8 @@ static void print_verb_help(const struct verb *verb)
                      verb->summary + 1);
         options_print(stdout, verb->options);
         options_print(stdout, common_options);
+        if (verb->schemas)
+                (void)printf("\nWhat --json prints is in docs/schema: %s\n", verb->schemas);
         if (verb->notes)
                 (void)printf("\n%s", verb->notes);
 }
@@ -65,6 +67,18 @@ static int print_words(const char *name)
         for (size_t i = 0; i < 2; i++)
                 for (const struct option_row *row = tables[i]; row && row->name; row++)
                         (void)printf("--%s\n", row->name);
+        return CLI_OK;
+}
+
+/* "list list list_watch": a verb, and the files of docs/schema that say what its --json prints. */
+static int print_schemas(void)
+{
+        size_t n;
+        const struct verb *table = verbs(&n);
+
+        for (size_t i = 0; i < n; i++)
+                (void)printf("%s%s%s\n", table[i].name, table[i].schemas ? " " : "",
+                             table[i].schemas ? table[i].schemas : "");
         return CLI_OK;
 }
 
@@ -160,6 +174,8 @@ static int run(struct cli *cli, int argc, char **argv)
         }
         if (!strcmp(name, "__words"))
                 return print_words(cli->operands[1]);
+        if (!strcmp(name, "__schemas"))
+                return print_schemas();
         cli->verb = find_verb(name);
         if (!cli->verb)
                 return fail_unknown_verb(cli, name);

@@ -126,6 +126,13 @@ static void tell_unreachable(struct berth_error *error, const struct cJSON *para
         error->retryable = false;
 }
 
+static void tell_unasked(struct berth_error *error, const struct cJSON *parameters)
+{
+        (void)snprintf(error->message, TEXT_SIZE, "database %s could not be asked; %s",
+                       text_of(parameters, "database", "?"),
+                       text_of(parameters, "message", "its server does not answer"));
+}
+
 static void tell_sweeping(struct berth_error *error, const struct cJSON *parameters)
 {
         (void)parameters;
@@ -176,6 +183,8 @@ static const struct story stories[] = {
          "'berth list --all' shows all"},
         {BERTH_ERROR_MANAGE_NO_SUCH_DATABASE, EXIT_CODE_USAGE, FOREVER, tell_no_database,
          "'berth status' lists the databases"},
+        {BERTH_ERROR_MANAGE_DATABASE_UNREACHABLE, EXIT_CODE_NOT_IN_TIME, RETRY, tell_unasked,
+         "start that server, or ask one database alone"},
         {BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE, EXIT_CODE_BERTH_FAILED, RETRY, tell_ledger,
          "see the journal of berthd, and the disk of its state directory"},
         {BERTH_ERROR_SWEEP_RUNNING, EXIT_CODE_NOT_IN_TIME, RETRY, tell_sweeping, "try again when it is done"},

@@ -57,14 +57,31 @@ static struct cJSON *holder(const char *namespace, const char *worker, const cha
         return object;
 }
 
-struct cJSON *describe_lease_holder(struct services *services, const struct lease *lease)
+/* member NULL: it has none any more. */
+static struct cJSON *describe_member_holder(struct services *services, const struct lease *lease,
+                                            const struct lease_member *member, uint64_t since_usec)
 {
         struct peer peer = {.uid = lease->uid};
 
-        if (lease->n_members > 0)
-                peer.process = lease->members[0].peer.process;
+        if (member)
+                peer.process = member->peer.process;
         return holder(lease->namespace, NULL, lease->label, &peer,
-                      since(env_realtime(services->env), lease->since_usec));
+                      since(env_realtime(services->env), since_usec));
+}
+
+struct cJSON *describe_lease_holder(struct services *services, const struct lease *lease)
+{
+        return describe_member_holder(services, lease, lease->n_members ? lease->members : NULL,
+                                      lease->since_usec);
+}
+
+struct cJSON *describe_lease_controller(struct services *services, const struct lease *lease)
+{
+        for (unsigned i = 0; i < lease->n_members; i++)
+                if (lease->members[i].role == ROLE_CONTROLLER)
+                        return describe_member_holder(services, lease, &lease->members[i],
+                                                      lease->members[i].since_usec);
+        return describe_lease_holder(services, lease);
 }
 
 struct holders {

@@ -9,6 +9,7 @@
 
 struct cJSON *describe_process(const struct process_id *process); /* ProcessId; NULL without identity */
 struct cJSON *describe_lease_holder(struct services *services, const struct lease *lease); /* Holder */
+struct cJSON *describe_lease_controller(struct services *services, const struct lease *lease); /* Holder */
 struct cJSON *describe_lease_holders(struct services *services);                  /* []Holder: the oldest */
 struct cJSON *describe_slot_holders(struct services *services, unsigned cluster); /* []Holder */
 struct cJSON *describe_lease_context(struct services *services, const struct lease *lease); /* LeaseContext */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "proto/protocol.h"
 #include "server/describe.h"
 #include "server/methods.h"
 
@@ -186,17 +185,11 @@ void services_explained(void *owner, uint64_t caller, const struct explanation *
 {
         struct services *services = owner;
         struct call *call = call_find(services->server, caller, method_explain);
-        struct cJSON *parameters;
 
-        if (!call)
-                return;
-        if (!error) {
+        if (call && !error)
                 call_reply(call, describe(services, explanation));
-                return;
-        }
-        parameters = json_object();
-        json_add_string(parameters, "message", "the ledger cannot be read; see the daemon's log");
-        call_fail(call, BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE, parameters);
+        else if (call)
+                method_fail_ledger(call);
 }
 
 struct outcome *method_explain(struct call *call, struct services *services)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "proto/protocol.h"
 #include "server/methods.h"
 
 #include <stddef.h>
@@ -27,21 +26,15 @@ static void on_event(void *owner, uint64_t ticket, const struct ledger_event *ev
 {
         struct services *services = owner;
         struct call *call = call_find(services->server, ticket, method_get_history);
-        struct cJSON *parameters;
 
         if (!call)
                 return;
-        if (event) {
+        if (event)
                 call_list_add(call, describe_event(event));
-                return;
-        }
-        if (!error) {
+        else if (error)
+                method_fail_ledger(call);
+        else
                 call_list_end(call);
-                return;
-        }
-        parameters = json_object();
-        json_add_string(parameters, "message", "the ledger cannot be read; see the daemon's log");
-        call_fail(call, BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE, parameters);
 }
 
 struct outcome *method_get_history(struct call *call, struct services *services)

@@ -62,12 +62,13 @@ static struct outcome *fail(struct call *call, struct services *services, int er
         case LEASES_E_BAD_NAME:
                 return fail_name(call, "namespace", message);
         case LEASES_E_IN_USE:
+                lease = namespace ? leases_find(services->leases, namespace) : NULL;
+                return fail_lease(call, BERTH_ERROR_NAMESPACE_IN_USE, namespace,
+                                  lease ? describe_lease_holder(services, lease) : NULL);
         case LEASES_E_ALREADY_ATTACHED:
                 lease = namespace ? leases_find(services->leases, namespace) : NULL;
-                return fail_lease(call,
-                                  error == LEASES_E_IN_USE ? BERTH_ERROR_NAMESPACE_IN_USE
-                                                           : BERTH_ERROR_ALREADY_ATTACHED,
-                                  namespace, lease ? describe_lease_holder(services, lease) : NULL);
+                return fail_lease(call, BERTH_ERROR_ALREADY_ATTACHED, namespace,
+                                  lease ? describe_lease_controller(services, lease) : NULL);
         case LEASES_E_ALREADY_CARRIES:
                 lease = leases_resolve(services->leases, call_connection(call), NULL, NULL);
                 return fail_lease(call, BERTH_ERROR_ALREADY_ATTACHED, lease ? lease->namespace : NULL, NULL);

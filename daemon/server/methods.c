@@ -45,3 +45,11 @@ const char *method_missing_half(const char *namespace, const char *secret)
                 return "secret";
         return secret && !namespace ? "namespace" : NULL;
 }
+
+struct outcome *method_fail_ledger(struct call *call)
+{
+        struct cJSON *parameters = json_object();
+
+        json_add_string(parameters, "message", "the ledger cannot be read; see the daemon's log");
+        return call_fail(call, BERTH_ERROR_MANAGE_LEDGER_UNAVAILABLE, parameters);
+}

@@ -30,3 +30,5 @@ void method_list_leases_tell(struct services *services, const char *action, cons
 /* A lease is named by namespace and secret, or by neither: the connection's own. The missing one of the two,
  * or NULL. */
 const char *method_missing_half(const char *namespace, const char *secret);
+/* LedgerUnavailable, of a ledger that cannot be read. */
+struct outcome *method_fail_ledger(struct call *call);

@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+import said
 from fake_berthd import GRANTED, NAMESPACE, SECRET, FakeBerthd
 from harness import BERTH, until
 from somebody import BECOME, UID, copy_of_berth
@@ -44,8 +45,9 @@ def environment(path, **more):
 
 
 def berth(path, *words, prefix=(), **more):
-    return subprocess.run([*prefix, BERTH, *map(str, words)], env=environment(path, **more), text=True, timeout=60,
+    done = subprocess.run([*prefix, BERTH, *map(str, words)], env=environment(path, **more), text=True, timeout=60,
                           capture_output=True, stdin=subprocess.DEVNULL, start_new_session=True)
+    return said.check(words, done)
 
 
 def start(path, *words, **more):

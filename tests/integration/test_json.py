@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""What --json prints, of every verb, by the real daemon in states worth looking at, against docs/schema."""
+
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+from harness import BERTH, Daemon, until
+from said import check_object, validate
+
+LEASE, MANAGE = "io.berth.lease.", "io.berth.manage."
+
+
+@pytest.fixture(scope="module")
+def daemon(clusters):
+    """Two live runs, one of them building and one waiting to; a lease in the queue; ended ones; a database that is away."""
+    main, other = clusters
+    away = "host=127.0.0.1 port=1 dbname=x user=postgres"
+    daemon = Daemon({"platform": main.conninfo("platform"), "tenant1": main.conninfo("tenant1"),
+                     "tenant2": other.conninfo("tenant2"), "away": away},
+                    max_leases="3", ddl_slots="1", unleased_grace="0s").after_first_sweep()
+    for server, database, schema in ((main, "platform", "test_onlook_gw0"), (other, "tenant2", "test_stranger_gw0")):
+        server.make_schema(database, schema)
+    yield daemon
+    for server, name in ((main, "platform"), (main, "tenant1"), (other, "tenant2")):
+        for schema in server.schemas(name):
+            server.sql(f'DROP SCHEMA "{schema}" CASCADE', name)
+    daemon.remove()
+
+
+class Busy(str):
+    """The namespace of the first run, and what another connection needs to carry it."""
+
+
+@pytest.fixture(scope="module")
+def busy(daemon):
+    """Connections that hold and wait; the namespace of the first run."""
+    wires = [daemon.connection() for _ in range(5)]
+    first, second, worker, third, fourth = wires
+    held = first.call(LEASE + "Acquire", {"label": "nightly; pytest -n 8"})["parameters"]
+    namespace = held["context"]["namespace"]
+    second.call(LEASE + "Acquire", {"namespace": "onlook", "role": "controller"})
+    busy = Busy(namespace)
+    busy.lease = {"namespace": namespace, "secret": held["secret"]}
+    worker.call(LEASE + "Attach", {**busy.lease, "role": "worker", "worker": "gw0"})
+    daemon.berth("run", "--keep", "true", check=0)
+    third.call(LEASE + "Acquire", {"namespace": "third"})
+    fourth.send(LEASE + "Acquire", {"namespace": "fourth"})
+    first.call(LEASE + "AcquireSlot", {"database": "platform", "worker": "gw3"})
+    second.send(LEASE + "AcquireSlot", {"database": "tenant1"})
+    until(lambda: daemon.json("status")["queued"] == 2, what="both queues")
+    yield busy
+    for wire in wires:
+        wire.close()
+
+
+def printed(daemon, schema, *words, check=0):
+    return validate(schema, daemon.json(*words, check=check))
+
+
+def test_status(daemon, busy):
+    status = printed(daemon, "status", "status")
+    assert status["clusters"][0]["holders"] and status["clusters"][0]["waiters"] and not status["activeDetectionComplete"]
+    assert [one["name"] for one in status["databases"] if not one["reachable"]] == ["away"]
+    assert printed(daemon, "status_namespace", "status", busy)["runtime"]["members"]
+    assert printed(daemon, "status_namespace", "status", "fourth")["runtime"]["position"] == 1
+
+
+def test_list(daemon, busy):
+    leases = printed(daemon, "list", "list", "--all")["leases"]
+    assert {"live", "queued", "released"} <= {lease["runtime"]["state"] for lease in leases}
+    assert any(lease["runtime"].get("keptUntilUSec") for lease in leases)
+    assert all("action" not in lease for lease in leases)
+
+
+def test_list_watch(daemon, busy):
+    watch = subprocess.Popen([BERTH, "list", "--watch", "--json"], env=daemon.environment(), text=True,
+                             stdout=subprocess.PIPE)
+    try:
+        seen = []
+        while "ready" not in seen:
+            seen.append(validate("list_watch", json.loads(watch.stdout.readline()))["action"])
+        assert seen.count("add") >= 3
+        with daemon.connection() as wire:
+            wire.call(LEASE + "Attach", {**busy.lease, "role": "worker", "worker": "gw1"})
+            assert validate("list_watch", json.loads(watch.stdout.readline()))["action"] == "change"
+    finally:
+        watch.kill()
+        watch.wait()
+
+
+def test_locks(daemon, busy, clusters):
+    blocker = clusters[0].connect("platform", f"pytest_gw3_{busy}")
+    blocker.autocommit = False
+    blocker.cursor().execute("LOCK TABLE test_onlook_gw0.t0")
+    waiter = threading.Thread(target=clusters[0].sql, args=("SELECT * FROM test_onlook_gw0.t0",),
+                              kwargs={"application_name": "pytest_gw0_onlook"})
+    waiter.start()
+    try:
+        until(lambda: daemon.json("locks", "platform")["locks"], what="a lock wait")
+        lock = printed(daemon, "locks", "locks", "platform")["locks"][0]
+        assert lock["blocked"]["namespace"] == "onlook" and lock["blocker"]["namespace"] == busy
+    finally:
+        blocker.close()
+        waiter.join(60)
+    assert printed(daemon, "locks", "locks", "tenant1") == {"locks": []}
+    assert "database away could not be asked; " in daemon.berth("locks", check=75).stderr
+    check_object(daemon.berth("locks", "--json", check=75).stdout, 75)
+
+
+def test_sweep(daemon, busy):
+    for words in (("--dry-run",), ()):
+        result = printed(daemon, "sweep", "sweep", *words, check=3)
+        reasons = {kept["reason"] for one in result["databases"] for kept in one["kept"]}
+        assert reasons == {"active_detection_incomplete"} and not result["active_detection_complete"]
+    away = daemon.databases.pop("away")
+    try:
+        daemon.write_config()
+        daemon.process.send_signal(1)
+        until(lambda: len(daemon.json("status")["databases"]) == 3, what="the reload")
+        assert printed(daemon, "sweep", "sweep", "--dry-run")["databases"][2]["would_drop"] == ["test_stranger_gw0"]
+        result = printed(daemon, "sweep", "sweep")
+        assert result["databases"][2]["dropped"] == ["test_stranger_gw0"] and result["databases"][0]["kept"]
+        assert printed(daemon, "status", "status")["activeDetectionComplete"]
+    finally:
+        daemon.databases["away"] = away
+        daemon.write_config()
+        daemon.process.send_signal(1)
+        until(lambda: len(daemon.json("status")["databases"]) == 4, what="the reload")
+
+
+def test_history(daemon, busy):
+    events = printed(daemon, "history", "history")["events"]
+    assert len({event["event"] for event in events}) > 3
+    assert printed(daemon, "history", "history", "nobody") == {"events": []}
+
+
+def test_explain(daemon, busy):
+    assert printed(daemon, "explain", "explain", busy)["slots"]
+    assert printed(daemon, "explain", "explain", "fourth")["standing"] == "queued"
+    told = printed(daemon, "explain", "explain", "test_onlook_gw0")
+    assert told["schemas"][0]["verdicts"] and told["unheard"] and told["lastSweep"]
+    assert printed(daemon, "explain", "explain", "test_gw0")["kind"] == "other"
+    assert printed(daemon, "explain", "explain", "pnone", check=1)["standing"] == "nothing"
+
+
+def test_keep_and_revoke_and_name(daemon, busy):
+    assert printed(daemon, "keep", "keep", "onlook", "--for", "3d")["namespace"] == "onlook"
+    assert printed(daemon, "revoke", "revoke", "third", "--reason", "in the way") == {"namespace": "third"}
+    assert printed(daemon, "name", "name", "gw3", "audit", "--namespace", "pa") == {"name": "test_pa_gw3_audit"}
+
+
+@pytest.mark.parametrize("words, code, error", [
+    (["list", "--watsch"], 64, "Usage"),
+    (["locks", "nowhere"], 64, "NoSuchDatabase"),
+    (["status", "pnone"], 1, "NoSuchLease"),
+    (["revoke", "pnone"], 1, "NoSuchLease"),
+    (["keep", "Not a name"], 64, "BadName"),
+    (["run", "-n", "true"], 75, "Busy"),
+    (["run", "--namespace", "onlook", "true"], 75, "NamespaceInUse"),
+    (["slot", "-n", "--database", "platform", "true"], 75, "Busy"),
+    (["status", "--socket", "/nonexistent"], 69, "NoDaemon"),
+    (["status", "--socket", "/x" * 100], 64, "PathTooLong"),
+])
+def test_a_failure_is_an_object_and_a_line(daemon, busy, words, code, error):
+    shown = daemon.berth(words[0], "--json", *words[1:], check=code)
+    check_object(shown.stdout, code)
+    assert json.loads(shown.stdout)["error"] == error and shown.stderr == ""
+    line = daemon.berth(*words, check=code).stderr
+    assert line.startswith("berth: ") and line.count("\n") == 1
+
+
+def test_who_is_refused_as_second_controller_is_told_of_the_first_and_not_of_the_runner(daemon, busy):
+    held = subprocess.Popen([BERTH, "run", "--namespace", "second", "--", "sh", "-c", "echo $BERTH_LEASE; read x"],
+                            env=daemon.environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    carried = {"namespace": "second", "secret": held.stdout.readline().strip(), "role": "controller"}
+    with daemon.connection() as wire, daemon.connection() as other:
+        wire.call(LEASE + "Attach", carried)
+        refused = other.call(LEASE + "Attach", carried)
+    assert refused["error"] == LEASE + "AlreadyAttached"
+    assert refused["parameters"]["holder"]["process"]["pid"] == os.getpid() != held.pid
+    held.stdin.close()
+    assert held.wait(30) is not None
