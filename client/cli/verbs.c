@@ -172,6 +172,7 @@ static const struct verb table[] = {
          .n_max = 1,
          .run = cmd_explain},
         {.name = "metrics",
+         .schemas = "metrics",
          .summary = "what berthd has counted, for Prometheus",
          .usage = "",
          .examples = "  berth metrics\n"

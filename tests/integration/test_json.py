@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -59,6 +60,23 @@ def busy(daemon):
 
 def printed(daemon, schema, *words, check=0):
     return validate(schema, daemon.json(*words, check=check))
+
+
+ATTACH = """import json, sys; from harness import Wire; wire = Wire(sys.argv[1])
+print(json.dumps(wire.call("io.berth.lease.Attach", json.loads(sys.argv[2]))), flush=True); sys.stdin.read()"""
+
+
+def test_who_is_refused_as_second_controller_is_told_of_the_first_and_not_of_the_runner(daemon):
+    with daemon.connection() as runner, daemon.connection() as other:
+        held = runner.call(LEASE + "Acquire", {"namespace": "second"})["parameters"]
+        carried = {"namespace": "second", "secret": held["secret"], "role": "controller"}
+        with subprocess.Popen([sys.executable, "-c", ATTACH, daemon.socket, json.dumps(carried)], text=True,
+                              cwd=os.path.dirname(__file__), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+            assert "error" not in json.loads(first.stdout.readline())
+            refused = other.call(LEASE + "Attach", carried)
+        assert refused["error"] == LEASE + "AlreadyAttached"
+        assert refused["parameters"]["holder"]["process"]["pid"] == first.pid
+        runner.call(LEASE + "Release")
 
 
 def test_status(daemon, busy):
@@ -147,6 +165,10 @@ def test_explain(daemon, busy):
     assert printed(daemon, "explain", "explain", "pnone", check=1)["standing"] == "nothing"
 
 
+def test_metrics(daemon, busy):
+    assert printed(daemon, "metrics", "metrics")["metrics"]
+
+
 def test_keep_and_revoke_and_name(daemon, busy):
     assert printed(daemon, "keep", "keep", "onlook", "--for", "3d")["namespace"] == "onlook"
     assert printed(daemon, "revoke", "revoke", "third", "--reason", "in the way") == {"namespace": "third"}
@@ -171,16 +193,3 @@ def test_a_failure_is_an_object_and_a_line(daemon, busy, words, code, error):
     assert json.loads(shown.stdout)["error"] == error and shown.stderr == ""
     line = daemon.berth(*words, check=code).stderr
     assert line.startswith("berth: ") and line.count("\n") == 1
-
-
-def test_who_is_refused_as_second_controller_is_told_of_the_first_and_not_of_the_runner(daemon, busy):
-    held = subprocess.Popen([BERTH, "run", "--namespace", "second", "--", "sh", "-c", "echo $BERTH_LEASE; read x"],
-                            env=daemon.environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    carried = {"namespace": "second", "secret": held.stdout.readline().strip(), "role": "controller"}
-    with daemon.connection() as wire, daemon.connection() as other:
-        wire.call(LEASE + "Attach", carried)
-        refused = other.call(LEASE + "Attach", carried)
-    assert refused["error"] == LEASE + "AlreadyAttached"
-    assert refused["parameters"]["holder"]["process"]["pid"] == os.getpid() != held.pid
-    held.stdin.close()
-    assert held.wait(30) is not None
