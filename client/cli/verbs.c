@@ -181,6 +181,7 @@ static const struct verb table[] = {
          .notes = "berthd serves the same over HTTP where metrics_listen of its configuration says.\n",
          .run = cmd_metrics},
         {.name = "report",
+         .schemas = "report report-list report-diff",
          .summary = "what a run has left behind: which tests failed, and why",
          .usage = "[NAMESPACE|FILE | --diff BEFORE AFTER]",
          .examples = "  berth report\n"

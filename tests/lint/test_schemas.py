@@ -14,8 +14,8 @@ TREE = pathlib.Path(__file__).parents[2]
 FOLDER = TREE / "docs/schema"
 BERTH = pathlib.Path(os.environ.get("BERTH_BUILD", TREE / "build/debug")) / "client/cli/berth"
 
-# error is what every verb prints when it fails; the others are of files, which no verb prints as they are
-OF_NO_VERB = {"error", "report", "report_line"}
+# error is what every verb prints when it fails; report_line is of a file while a run writes it
+OF_NO_VERB = {"error", "report_line"}
 
 
 def of_verbs():
