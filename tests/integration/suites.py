@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A suite of tests that write down where they were, so that a test of ours can ask."""
+
+import json
+import re
+import subprocess
+import textwrap
+
+from harness import BERTH, PYTHON
+
+PYTEST = [PYTHON, "-B", "-m", "pytest", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider"]
+
+CONFTEST = """
+    import json, os, pathlib, pytest, pytest_berth
+
+    @pytest.fixture(autouse=True)
+    def seen(berth):
+        facts = dict(namespace=berth.namespace(), worker=berth.worker_id(), schema=berth.worker_schema(),
+                     leased=berth.info().leased, source=berth.info().source, pid=os.getpid())
+        name = f"{berth.namespace()}-{berth.worker_id()}"
+        pathlib.Path(os.environ["SEEN"], f".{name}").write_text(json.dumps(facts))
+        os.rename(f"{os.environ['SEEN']}/.{name}", f"{os.environ['SEEN']}/{name}.json")
+"""
+TEST = """
+    import pytest
+
+    @pytest.mark.parametrize("n", range(4))
+    def test_it(n):
+        pass
+"""
+
+
+class Suite:
+    def __init__(self, folder, daemon):
+        self.folder, self.daemon = folder / "suite", daemon
+        self.seen_folder = folder / "seen"
+        self.folder.mkdir()
+        self.seen_folder.mkdir()
+        self.write("conftest.py", CONFTEST).write("test_it.py", TEST)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(textwrap.dedent(text))
+        return self
+
+    def environment(self, **more):
+        return self.daemon.environment(SEEN=str(self.seen_folder), **more)
+
+    def start(self, *command, **environment):
+        """A command, or pytest with options."""
+        command = [str(word) for word in command]
+        if not command or command[0].startswith("-"):
+            command = [*PYTEST, *command]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment(**environment), text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def run(self, *command, status=0, **environment):
+        """The output, once it has ended with that status."""
+        process = self.start(*command, **environment)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == status, f"{process.returncode}\n{output}"
+        return output
+
+    def under_berth_run(self, *options):
+        return [str(BERTH), "run", "--", *PYTEST, *options]
+
+    def seen(self):
+        return [json.loads(path.read_text()) for path in self.seen_folder.glob("*.json")]
+
+    def namespaces(self):
+        return {one["namespace"] for one in self.seen()}
+
+    def namespace(self):
+        """Of the only run there was."""
+        [namespace] = self.namespaces()
+        return namespace
+
+
+def headers(output):
+    """What each run's header says in brackets, by namespace."""
+    return dict(re.findall(r"^berth: (\w+) \((.*)\)$", output, re.MULTILINE))
