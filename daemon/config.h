@@ -19,7 +19,6 @@ struct config {
         char *socket;
         char *state_dir;
         char *operator_group; /* "": none */
-        char *namespace_env;  /* names of environment variables, separated by blanks */
         char *password_credential;
         char *metrics_listen; /* "": nowhere */
         uint64_t idle_exit;   /* 0: never */

@@ -2,6 +2,7 @@
 #include "config_options.h"
 
 #include "pg/check.h"
+#include "proto/names.h"
 #include "proto/place.h"
 #include "proto/protocol.h"
 #include "server/http.h"
@@ -167,24 +168,17 @@ static bool parse_credential(const struct option *option, const char *value, voi
         return true;
 }
 
-static bool is_variable(const char *name, size_t length)
-{
-        if (length == 0 || isdigit((unsigned char)*name))
-                return false;
-        for (size_t i = 0; i < length; i++)
-                if (!isalnum((unsigned char)name[i]) && name[i] != '_')
-                        return false;
-        return true;
-}
-
-static bool parse_variables(const struct option *option, const char *value, void *field, char **ret_message)
+static bool parse_aliases(const struct option *option, const char *value, void *field, char **ret_message)
 {
         for (const char *at = value + strspn(value, " \t"); *at; at += strspn(at, " \t")) {
                 size_t length = strcspn(at, " \t");
+                _cleanup_free_ char *name = alloc_printf("%.*s", (int)length, at);
 
-                if (!is_variable(at, length)) {
-                        *ret_message = alloc_printf("%s: \"%.*s\" is no name of an environment variable",
-                                                    option->name, (int)length, at);
+                if (!names_is_alias(name)) {
+                        *ret_message = alloc_printf(
+                                "%s: \"%s\" is no name of an environment variable, or one that is "
+                                "not berth's to set",
+                                option->name, name);
                         return false;
                 }
                 at += length;
@@ -261,15 +255,18 @@ static const struct option options[] = {
          "Where GET /metrics is answered over HTTP: 127.0.0.1:PORT, [::1]:PORT or unix:PATH; empty: nowhere. "
          "'berth metrics' prints the same.",
          FIELD(metrics_listen)},
-        {"namespace_env", parse_variables, "",
-         "More environment variables that carry the namespace, for suites that read one of their own.",
-         FIELD(namespace_env)},
+        {"namespace_env", parse_aliases, "",
+         "Environment variables, with blanks between, that 'berth run' and the pytest plugin export the "
+         "namespace under "
+         "as well, for suites that read one of their own.",
+         FIELD(settings.namespace_env)},
         {"password_credential", parse_credential, "pgpass",
          "Credential (systemd's LoadCredential=) whose first line is the password of databases that name "
          "none.",
          FIELD(password_credential)},
         {"public_watch", parse_switch, "on",
-         "Whether to say, and to whom it may be laid, when tables appear or rows are written in schema public of "
+         "Whether to say, and to whom it may be laid, when tables appear or rows are written in schema "
+         "public of "
          "a test database while leases live.",
          FIELD(settings.public_watch)},
 };
@@ -367,7 +364,7 @@ struct config *config_free(struct config *config)
         free(config->socket);
         free(config->state_dir);
         free(config->operator_group);
-        free(config->namespace_env);
+        free(config->settings.namespace_env);
         free(config->password_credential);
         free(config->metrics_listen);
         free(config);

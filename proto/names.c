@@ -112,6 +112,24 @@ bool names_check_suffix(const char *text, char *message)
         return check(&suffix_rule, text, message);
 }
 
+bool names_is_alias(const char *text)
+{
+        static const char *const reserved[] = {"PATH", "HOME", "SHELL", "USER",   "LOGNAME",
+                                               "IFS",  "ENV",  "PWD",   "TMPDIR", "BASH_ENV"};
+        static const char *const prefixes[] = {"BERTH_", "LD_", "PYTHON", "PYTEST_"};
+        size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+        if (!n || n > NAMES_MAX || text[n] || is_digit(*text))
+                return false;
+        for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
+                if (!strcmp(text, reserved[i]))
+                        return false;
+        for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+                if (!strncmp(text, prefixes[i], strlen(prefixes[i])))
+                        return false;
+        return true;
+}
+
 bool names_suggest_namespace(const char *text, char ret[NAMES_NAMESPACE_MAX + 1])
 {
         char suggestion[NAMES_NAMESPACE_MAX + 1];

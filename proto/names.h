@@ -46,6 +46,12 @@ bool names_check_namespace(const char *text, char *message);
 bool names_check_worker(const char *text, char *message);
 bool names_check_suffix(const char *text, char *message);
 
+/*
+ * May a client export the namespace under that name as well? A variable of at most NAMES_MAX bytes that neither
+ * berth itself nor the loader, the shell or Python goes by.
+ */
+bool names_is_alias(const char *text);
+
 /* "my_debug" -> "mydebug". False where nothing usable remains. */
 bool names_suggest_namespace(const char *text, char ret[NAMES_NAMESPACE_MAX + 1]);
 

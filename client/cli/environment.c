@@ -5,9 +5,9 @@
 #include "client/cli/fail.h"
 #include "client/cli/report_folder.h"
 
+#include "proto/names.h"
 #include "proto/protocol.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,32 +46,30 @@ static void export_report_dir(void)
                 (void)setenv(BERTH_ENV_REPORT_DIR, path, 1);
 }
 
-static bool is_variable(const char *name)
+static int export_as(struct cli *cli, const char *name, const char *namespace)
 {
-        if (!isalpha((unsigned char)*name) && *name != '_')
-                return false;
-        for (; *name; name++)
-                if (!isalnum((unsigned char)*name) && *name != '_')
-                        return false;
-        return true;
+        if (!names_is_alias(name))
+                return cli_fail_as(cli, "BadConfiguration", CLI_CONFIGURATION,
+                                   "write names of variables with commas between",
+                                   "bad " ENV_ALIASES "; %s is no name of a variable, or not berth's to set",
+                                   name);
+        (void)setenv(name, namespace, 1);
+        return CLI_OK;
 }
 
-static int export_aliases(struct cli *cli, const char *namespace)
+/* What berthd is configured to, and what the user adds. */
+static int export_aliases(struct cli *cli, const char *configured, const char *namespace)
 {
-        const char *aliases = getenv(ENV_ALIASES);
-        char *copy = strdup(aliases ? aliases : ""), *rest = copy, *name;
+        const char *mine = getenv(ENV_ALIASES);
+        char *copy = NULL, *rest, *name;
         int r = CLI_OK;
 
-        while (!r && rest && (name = strsep(&rest, ","))) {
-                name += strspn(name, " ");
-                name[strcspn(name, " ")] = '\0';
-                if (*name && !is_variable(name))
-                        r = cli_fail_as(cli, "BadConfiguration", CLI_CONFIGURATION,
-                                        "write names of variables with commas between",
-                                        "bad " ENV_ALIASES "; %s is no name of a variable", name);
-                else if (*name)
-                        (void)setenv(name, namespace, 1);
-        }
+        if (asprintf(&copy, "%s,%s", configured, mine ? mine : "") < 0)
+                return r;
+        rest = copy;
+        while (!r && (name = strsep(&rest, ", ")))
+                if (*name)
+                        r = export_as(cli, name, namespace);
         free(copy);
         return r;
 }
@@ -83,7 +81,7 @@ int environment_export(struct cli *cli, const struct berth_lease *lease)
         (void)setenv(BERTH_ENV_SECRET, berth_lease_secret(lease), 1);
         (void)setenv(BERTH_ENV_SOCKET, berth_lease_socket(lease), 1);
         export_report_dir();
-        return export_aliases(cli, berth_lease_namespace(lease));
+        return export_aliases(cli, berth_lease_aliases(lease), berth_lease_namespace(lease));
 }
 
 char *environment_command_line(char *const *argv)

@@ -90,8 +90,8 @@ static const struct verb table[] = {
                      "  berth run -w 5min --label nightly -- make check\n"
                      "  berth run --namespace mydebug --keep -- pytest tests/test_api.py\n",
          .notes = "The command gets BERTH_NAMESPACE, BERTH_LEASE (a secret), BERTH_SOCKET and\n"
-                  "BERTH_REPORT_DIR; $BERTH_NAMESPACE_ENV may name further variables for the\n"
-                  "namespace, with commas between. It always gets a fresh namespace, unless\n"
+                  "BERTH_REPORT_DIR; berthd's namespace_env and $BERTH_NAMESPACE_ENV may name\n"
+                  "further variables for the namespace. It always gets a fresh namespace, unless\n"
                   "--namespace or BERTH_NAMESPACE_FORCE says otherwise. When berth returns, no\n"
                   "process of the run is alive, and there is a report of it: see 'berth report'.\n"
                   "The exit code is the command's; 75: not in time, 69: no daemon, 125: berth\n"

@@ -162,6 +162,11 @@ enum berth_state berth_lease_state(const struct berth_lease *lease);
 const char *berth_lease_namespace(const struct berth_lease *lease); /* "" until granted */
 const char *berth_lease_secret(const struct berth_lease *lease);    /* "" until granted. Do not log it. */
 const char *berth_lease_socket(const struct berth_lease *lease);
+/*
+ * Variables to export the namespace under as well, with blanks between, as berthd is configured; "": none, and until
+ * granted.
+ */
+const char *berth_lease_aliases(const struct berth_lease *lease);
 int berth_lease_position(const struct berth_lease *lease);        /* 1 is next; 0: not queued */
 const char *berth_lease_holders(const struct berth_lease *lease); /* "gw3 of p18… for 1.2s, …", or "" */
 

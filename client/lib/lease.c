@@ -5,11 +5,14 @@
 #include "client/lib/request.h"
 
 #include "proto/json.h"
+#include "proto/names.h"
 #include "proto/protocol.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ALIASES_SIZE 1024
 
 struct berth_lease {
         struct hold hold; /* first: ops are given it */
@@ -17,6 +20,7 @@ struct berth_lease {
         char secret[BERTH_SECRET_SIZE];
         char forced[BERTH_NAMESPACE_SIZE]; /* "": none */
         char label[BERTH_LABEL_MAX + 1];
+        char aliases[ALIASES_SIZE];
         char role[16];
         char worker[17];
         char request
@@ -54,12 +58,30 @@ static struct cJSON *lease_ask(struct hold *hold, const char **ret_method)
         return *lease->secret ? ask_attach(lease) : ask_acquire(lease);
 }
 
+/* A daemon is somebody else's program: what it names must not be PATH. What finds no room is left out. */
+static void take_aliases(struct berth_lease *lease, const struct cJSON *names)
+{
+        size_t used = 0;
+
+        lease->aliases[0] = '\0';
+        for (const struct cJSON *one = json_first(names); one; one = json_next(one)) {
+                const char *name = json_string(one);
+                size_t n = name && names_is_alias(name) ? strlen(name) : 0;
+
+                if (!n || used + n + 2 > sizeof(lease->aliases))
+                        continue;
+                used += (size_t)snprintf(lease->aliases + used, sizeof(lease->aliases) - used, "%s%s",
+                                         used ? " " : "", name);
+        }
+}
+
 static bool lease_take(struct hold *hold, const struct cJSON *parameters)
 {
         struct berth_lease *lease = (struct berth_lease *)hold;
         const char *namespace = json_get_string(json_get(parameters, "context"), "namespace");
         const char *secret = json_get_string(parameters, "secret");
 
+        take_aliases(lease, json_get(json_get(parameters, "context"), "aliases"));
         if (*lease->secret)
                 return true; /* attached: we knew both */
         if (berth_check_namespace(namespace, NULL) || !secret || strlen(secret) >= sizeof(lease->secret))
@@ -210,6 +232,11 @@ const char *berth_lease_namespace(const struct berth_lease *lease)
 const char *berth_lease_secret(const struct berth_lease *lease)
 {
         return lease->secret;
+}
+
+const char *berth_lease_aliases(const struct berth_lease *lease)
+{
+        return lease->aliases;
 }
 
 const char *berth_lease_socket(const struct berth_lease *lease)

@@ -29,6 +29,7 @@ struct settings {
         uint64_t sweep_interval;
         uint64_t history;
         bool public_watch;
+        char *namespace_env; /* variables that clients export the namespace under as well, with blanks between */
         struct database_setting *databases;
         unsigned n_databases;
 };

@@ -6,6 +6,7 @@
 #include "util/cleanup.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what went wrong ---- */
@@ -150,16 +151,33 @@ struct outcome *method_acquire(struct call *call, struct services *services)
         return r == 0 ? call_later(call) : fail(call, services, r, in.namespace, message);
 }
 
+static struct cJSON *describe_aliases(const struct services *services)
+{
+        const char *at = services->settings->namespace_env;
+        struct cJSON *aliases = json_array();
+        char name[NAMES_MAX + 1];
+
+        for (at += strspn(at, " \t"); *at; at += strspn(at, " \t")) {
+                size_t n = strcspn(at, " \t");
+
+                (void)snprintf(name, sizeof(name), "%.*s", (int)n, at);
+                json_append_string(aliases, name);
+                at += n;
+        }
+        return aliases;
+}
+
 /* The first reply, or with 'more' the first of the call. */
 static struct outcome *grant(struct call *call, struct services *services, const struct lease *lease,
                              const char *secret)
 {
-        struct cJSON *parameters = json_object();
+        struct cJSON *parameters = json_object(), *context = describe_lease_context(services, lease);
 
         call_hold(call);
+        json_add(context, "aliases", describe_aliases(services));
         json_add_string(parameters, "state", "granted");
         json_add_string(parameters, "secret", secret);
-        json_add(parameters, "context", describe_lease_context(services, lease));
+        json_add(parameters, "context", context);
         if (!call->more)
                 return call_reply(call, parameters);
         call->is_granted = true;

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import BERTH, until
+from harness import BERTH, PYTHON, until
 from somebody import BECOME, copy_of_berth
 
 
@@ -44,6 +44,29 @@ def test_a_run_has_a_lease_while_it_lasts(daemon):
     assert [member["process"]["pid"] for member in lease["runtime"]["members"]] == [held.pid]
     let_go(held)
     assert daemon.leases() == [] and states(daemon, "--all")[namespace] == "released"
+
+
+def test_a_run_has_its_namespace_under_every_configured_alias(make_daemon, tmp_path):
+    daemon = make_daemon({"namespace_env": "HONEY_NS OTHER_NS"})
+    script = "echo $BERTH_NAMESPACE $HONEY_NS $OTHER_NS $MY_NS"
+    words = daemon.berth("run", "sh", "-c", script, check=0, HONEY_NS="stale", BERTH_NAMESPACE_ENV="MY_NS").stdout.split()
+    assert len(words) == 4 and len(set(words)) == 1
+
+    (tmp_path / "test_it.py").write_text("""
+import os
+def test_it(berth):
+    assert os.environ["HONEY_NS"] == os.environ["OTHER_NS"] == os.environ["BERTH_NAMESPACE"] == berth.namespace()
+""")
+    done = subprocess.run([PYTHON, "-m", "pytest", "-q", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider"],
+                          cwd=tmp_path, env=daemon.environment(HONEY_NS="stale"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+    daemon.options["namespace_env"] = "THIRD_NS"
+    daemon.write_config()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for_log("configuration read again")
+    words = daemon.berth("run", "sh", "-c", "echo $BERTH_NAMESPACE $HONEY_NS $THIRD_NS", check=0).stdout.split()
+    assert len(words) == 2 and len(set(words)) == 1
 
 
 def test_a_forced_name_is_refused_while_it_is_live_and_given_again_after(daemon):

@@ -36,6 +36,11 @@ def test_parts_are_checked_as_in_c(member):
         assert (got["result"] == case["text"] and "message" not in got) == case["valid"], case
 
 
+@cases("is_alias")
+def test_aliases_are_told_as_in_c(case):
+    assert _names.is_alias(case["text"]) == case["result"]
+
+
 @cases("schema_make")
 def test_schemas_are_made_as_in_c(case):
     assert outcome(_names.make_schema, case["namespace"], case["worker"], case["suffix"]) == expected(case)

@@ -244,8 +244,12 @@ static void bad_values_are_refused(void **state)
                 {"socket = run/x", "socket: \"run/x\" is no absolute path"},
                 {"operator_group = no-such-group-here",
                  "operator_group: there is no group \"no-such-group-here\""},
-                {"namespace_env = GOOD 1BAD",
-                 "namespace_env: \"1BAD\" is no name of an environment variable"},
+                {"namespace_env = GOOD 1BAD", "namespace_env: \"1BAD\" is no name of an environment "
+                                              "variable, or one that is not berth's to "
+                                              "set"},
+                {"namespace_env = LD_PRELOAD",
+                 "namespace_env: \"LD_PRELOAD\" is no name of an environment variable, "
+                 "or one that is not berth's to set"},
                 {"password_credential = ../x", "password_credential: \"../x\" is no name of a credential"},
                 {"metrics_listen = 0.0.0.0:9187", "metrics_listen: \"0.0.0.0:9187\": it is neither "
                                                   "127.0.0.1:PORT nor [::1]:PORT nor unix:PATH"},

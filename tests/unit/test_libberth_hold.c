@@ -24,7 +24,8 @@
 
 #define GRANTED                                                                                              \
         "{\"parameters\":{\"state\":\"granted\",\"secret\":\"0123456789abcdef0123456789abcdef\","            \
-        "\"context\":{\"namespace\":\"pa\",\"databases\":[]}},\"continues\":true}"
+        "\"context\":{\"namespace\":\"pa\",\"databases\":[],"                                                \
+        "\"aliases\":[\"HONEY_NS\",\"PATH\",\"LD_PRELOAD\",\"A=B\",\"OTHER_NS\"]}},\"continues\":true}"
 
 struct server {
         char directory[64];
@@ -130,6 +131,17 @@ static void a_lease_goes_through_the_queue(void **state)
         assert_int_equal(berth_lease_position(lease), 0);
         assert_string_equal(berth_lease_namespace(lease), "pa");
         assert_string_equal(berth_lease_socket(lease), server->path);
+        berth_lease_free(lease);
+}
+
+static void of_the_aliases_it_is_told_only_harmless_ones_count(void **state)
+{
+        struct berth_lease *lease = ask(*state);
+
+        assert_string_equal(berth_lease_aliases(lease), "");
+        say(*state, GRANTED);
+        assert_int_equal(berth_lease_wait(lease, -1, NULL), BERTH_HELD);
+        assert_string_equal(berth_lease_aliases(lease), "HONEY_NS OTHER_NS");
         berth_lease_free(lease);
 }
 
@@ -306,6 +318,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         const struct CMUnitTest tests[] = {
                 TEST(a_lease_goes_through_the_queue),
+                TEST(of_the_aliases_it_is_told_only_harmless_ones_count),
                 TEST(nothing_to_do_is_no_busy_loop),
                 TEST(a_lost_daemon_is_come_back_to_with_the_secret),
                 TEST(pauses_grow_while_nobody_is_there),

@@ -255,6 +255,16 @@ static void worker_numbers_are_read_as_the_vectors_say(void **state)
         }
 }
 
+static void aliases_are_told_as_the_vectors_say(void **state)
+{
+        (void)state;
+        for (const struct cJSON *item = first_case("is_alias"); item; item = json_next(item)) {
+                bool is_alias = names_is_alias(json_get_string(item, "text"));
+
+                expect(is_alias == json_get_bool(item, "result", !is_alias), item, is_alias ? "one" : "none");
+        }
+}
+
 static void a_slot_comes_from_the_worker_and_not_from_the_pid(void **state)
 {
         (void)state;
@@ -342,6 +352,7 @@ int main(void)
                 cmocka_unit_test(a_refused_namespace_gets_a_suggestion),
                 cmocka_unit_test(a_suggestion_has_nothing_of_the_one_before),
                 cmocka_unit_test(worker_numbers_are_read_as_the_vectors_say),
+                cmocka_unit_test(aliases_are_told_as_the_vectors_say),
                 cmocka_unit_test(a_slot_comes_from_the_worker_and_not_from_the_pid),
                 cmocka_unit_test(a_name_is_as_long_as_it_may_be_and_its_parts_end_where_they_end),
                 cmocka_unit_test(each_short_string_is_a_name_in_one_way_or_in_none),

@@ -29,6 +29,9 @@ _TOKEN = r"p(0|[1-9][0-9]{0,9})t(0|[1-9][0-9]{0,10})r([0-9a-f]{8})"
 _SCHEMA = rf"test_({_NAMESPACE})_({_WORKER})(?:_([a-z0-9_]+))?"
 _APPLICATION_NAME = rf"pytest_({_WORKER})_({_NAMESPACE})(?:_([a-z0-9_]+))?"
 _WORKER_NUMBER = r"gw(0|[1-9][0-9]{0,3})"
+_ALIAS = r"[A-Za-z_][A-Za-z0-9_]{0,62}"
+# What berth itself, the loader, the shell or Python goes by.
+_NO_ALIAS = r"(?:BERTH_|LD_|PYTHON|PYTEST_).*|PATH|HOME|SHELL|USER|LOGNAME|IFS|ENV|PWD|TMPDIR|BASH_ENV"
 # Anchored on the worker suffix. The first digits in a name belong to the PID, and would send every
 # worker of one run to the same slot.
 _SLOT = r"_gw([0-9]+)(?:_|\Z)"
@@ -68,6 +71,11 @@ def check_worker(text: str) -> str:
 
 def check_suffix(text: str) -> str:
     return _check(_SUFFIX_RULE, text)
+
+
+def is_alias(text: str) -> bool:
+    """May the namespace be exported under that name as well?"""
+    return bool(re.fullmatch(_ALIAS, text)) and not re.fullmatch(_NO_ALIAS, text)
 
 
 def suggest_namespace(text: str) -> Optional[str]:

@@ -73,6 +73,7 @@ class Run:
         self.stale_export: Optional[Dict[str, str]] = None  # a namespace in the environment that was ignored
         self.label: Optional[str] = _label(settings.label)
         self.databases: List[str] = []  # as far as the daemon has said
+        self.aliases: List[str] = []  # further names of BERTH_NAMESPACE, likewise
         self.report: Optional[str] = None  # path of the file that will tell how it went
         self.pid = os.getpid()
 
@@ -89,6 +90,7 @@ class Run:
         """What the daemon says with a lease."""
         self.label = context.get("label")
         self.databases = list(context.get("databases") or [])
+        self.aliases = [name for name in context.get("aliases") or [] if _names.is_alias(name)]
 
     @property
     def header(self) -> str:

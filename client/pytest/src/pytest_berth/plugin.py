@@ -184,7 +184,7 @@ def _check_remote_workers(config: pytest.Config, settings: Settings) -> None:
 def _export(state: _State) -> None:
     """For popen workers, and for what tests start."""
     run = state.run
-    names = (ENV_NAMESPACE, *run.settings.aliases)
+    names = (ENV_NAMESPACE, *run.settings.aliases, *run.aliases)
     wanted: Dict[str, Optional[str]] = dict.fromkeys(names, run.namespace)
     wanted.update({ENV_SECRET: run.secret, ENV_CONTROLLER_PID: str(os.getpid())})
     if run.socket:
