@@ -89,9 +89,10 @@ static void succeed(struct writer *writer)
                 else
                         item_free(item);
         }
-        settle(writer);
         writer->is_noted = false;
+        /* Before it is healthy: a message of a healthy ledger is a warning. */
         trouble_end(writer);
+        settle(writer);
         report(writer, &list);
 }
 
