@@ -2,11 +2,14 @@
 """A suite of tests that write down where they were, so that a test of ours can ask."""
 
 import json
+import os
 import re
+import shlex
+import shutil
 import subprocess
 import textwrap
 
-from harness import BERTH, PYTHON
+from harness import BERTH, PYTHON, until
 
 PYTEST = [PYTHON, "-B", "-m", "pytest", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider"]
 
@@ -78,3 +81,29 @@ class Suite:
 def headers(output):
     """What each run's header says in brackets, by namespace."""
     return dict(re.findall(r"^berth: (\w+) \((.*)\)$", output, re.MULTILINE))
+
+
+class Pane:
+    """tmux, whose server keeps the environment that it was started with, and gives it to every pane."""
+
+    def __init__(self, folder, environment):
+        assert shutil.which("tmux"), "tmux is not installed; tests/lib/packages.sh test"
+        self.folder, self.done, self.out = folder, folder / "pane.done", folder / "pane.out"
+        self.tmux = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+        self._ask("new-session", "-d", "sleep 600", environment={**environment, "TMUX": ""})
+
+    def _ask(self, *words, environment=None):
+        environment = environment or {"PATH": os.environ["PATH"]}
+        subprocess.run([*self.tmux, *words], env=environment, cwd=self.folder, check=True)
+
+    def type(self, command, folder):
+        """In a new pane; its output is in `out`, and `done` has its exit status when it has ended."""
+        line = f"{shlex.join(map(str, command))} > {self.out} 2>&1; echo $? > {self.done}.new"
+        self._ask("new-window", "-d", "-c", str(folder), f"{line}; mv {self.done}.new {self.done}")
+
+    def wait(self):
+        until(self.done.exists, 60, "the end of what was typed")
+        return int(self.done.read_text()), self.out.read_text()
+
+    def close(self):
+        self._ask("kill-server")

@@ -65,7 +65,7 @@ class Case:
 
     def assert_caught(self, told, remedy):
         status, output = self.run()
-        assert status == 1 and re.search(r"^=+ \d+ errors? in ", output.splitlines()[-2]), output
+        assert status == 1 and re.search(r"^=+ \d+ errors? in ", output, re.MULTILINE), output
         [message] = set(re.findall(r"^E +pytest_berth._errors.FallThroughError: (.*)", output, re.MULTILINE))
         assert re.match(rf"berth: .*{told}.*; {re.escape(remedy)}$", message)
         assert self.books_in_public() == 0
@@ -104,7 +104,8 @@ def test_an_alembic_upgrade_that_found_the_version_table_of_public_and_did_nothi
     case.assert_right()
     case.change(*WRONG_PATH)
     case.change(*UNPINNED)
-    case.assert_caught(r"public\.alembic_version, public\.book can be seen without", "connect with **berth.connect_args()")
+    case.assert_caught(r"public\.alembic_version, public\.book can be seen without",
+                       "connect with **berth.connect_args()")
     status, output = case.run("--berth-guard=off", "-k", "can_be_used")
     assert (status, case.books_in_public()) == (0, 1), output
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Where a namespace comes from, row by row of docs/pytest.md's table, with a real berthd, runner and xdist."""
 
-import os
 import re
-import shutil
 import signal
-import subprocess
 
 import pytest
 
 from harness import BERTH, Daemon, is_alive, until
-from suites import PYTEST, Suite, headers
+from suites import PYTEST, Pane, Suite, headers
 
 MAKEFILE = f"all: one two\none two:\n\t@{' '.join(PYTEST)} -n1 > out-$@ 2>&1\n"
+EXPORT = "TOKEN=p$$t$(date +%s)r0a1b2c3d; export"
 PYTEST_IN_A_TEST = """
     import os, subprocess, sys
 
@@ -84,24 +82,15 @@ def test_of_two_in_a_row_under_one_runner_both_have_the_runners(suite):
 
 
 def test_a_pytest_in_a_tmux_pane_that_inherited_an_ended_runs_variables_ignores_them(suite, tmp_path):
-    """A tmux server's environment is what it was when the server started, and every later pane has it."""
-    assert shutil.which("tmux"), "tmux is not installed; tests/lib/packages.sh test"
     inherited = dict(line.split("=", 1) for line in suite.run(BERTH, "run", "--", "env").splitlines()
                      if line.startswith("BERTH_"))
-    socket, done = tmp_path / "tmux", tmp_path / "done"
-    pane = f"{' '.join(PYTEST)} -n2 > {tmp_path}/out 2>&1; echo $? > {done}.new; mv {done}.new {done}"
-    tmux = ["tmux", "-f", "/dev/null", "-S", str(socket)]
-    environment = suite.environment(**inherited)
-    environment.pop("TMUX", None)
-    subprocess.run([*tmux, "new-session", "-d", "sleep 600"], env=environment, cwd=suite.folder, check=True)
+    pane = Pane(tmp_path, suite.environment(**inherited))
     try:
-        subprocess.run([*tmux, "new-window", "-d", "-c", str(suite.folder), pane], env={"PATH": os.environ["PATH"]},
-                       check=True)
-        until(done.exists, 60, "the end of the pane's pytest")
+        pane.type([*PYTEST, "-n2"], suite.folder)
+        status, output = pane.wait()
     finally:
-        subprocess.run([*tmux, "kill-server"], check=True, env={"PATH": os.environ["PATH"]})
-    output = (tmp_path / "out").read_text()
-    assert done.read_text() == "0\n", output
+        pane.close()
+    assert status == 0, output
     stale = inherited["BERTH_NAMESPACE"]
     assert suite.namespace() != stale
     assert re.fullmatch(rf"new; ignored stale BERTH_NAMESPACE={stale}, ended \d+ s ago", *headers(output).values())
@@ -112,7 +101,7 @@ def test_a_pytest_in_a_tmux_pane_that_inherited_an_ended_runs_variables_ignores_
 
 def test_a_foreign_runners_token_is_its_runs(suite):
     """The runner of the first seed document: it exports a token, and knows nothing of leases."""
-    output = suite.run("sh", "-c", f"export BERTH_NAMESPACE=p$$t$(date +%s)r0a1b2c3d; echo $$; {' '.join(PYTEST)} -n2; true")
+    output = suite.run("sh", "-c", f"{EXPORT} BERTH_NAMESPACE=$TOKEN; echo $$; {' '.join(PYTEST)} -n2; true")
     pid = output.splitlines()[0]
     assert headers(output) == {suite.namespace(): f"from runner pid {pid}"}
     assert suite.namespace().startswith(f"p{pid}t") and suite.namespace().endswith("r0a1b2c3d")
@@ -120,14 +109,13 @@ def test_a_foreign_runners_token_is_its_runs(suite):
 
 def test_by_the_name_that_its_variable_has(suite):
     suite.write("pytest.ini", "[pytest]\nberth_namespace_env = HONEY_TEST_SCHEMA_NAMESPACE\n")
-    output = suite.run("sh", "-c", "export HONEY_TEST_SCHEMA_NAMESPACE=p$$t$(date +%s)r0a1b2c3d;"
-                                   f" {' '.join(PYTEST)}; true")
+    output = suite.run("sh", "-c", f"{EXPORT} HONEY_TEST_SCHEMA_NAMESPACE=$TOKEN; {' '.join(PYTEST)}; true")
     assert headers(output)[suite.namespace()].startswith("from runner pid ")
 
 
 def test_of_two_pytests_of_a_foreign_runner_the_second_has_one_of_its_own(suite):
     nested(suite)
-    output = suite.run("sh", "-c", f"export BERTH_NAMESPACE=p$$t$(date +%s)r0a1b2c3d; {' '.join(PYTEST)} -s; true")
+    output = suite.run("sh", "-c", f"{EXPORT} BERTH_NAMESPACE=$TOKEN; {' '.join(PYTEST)} -s; true")
     assert sorted(source.partition(" ")[0] for source in headers(output).values()) == ["from", "new;"]
 
 
@@ -181,7 +169,8 @@ def test_every_way_to_distribute_gives_each_worker_a_schema_in_one_namespace(sui
 def test_workers_may_have_names(suite):
     output = suite.run("--dist=each", "--tx=popen//id=alpha", "--tx=popen//id=beta2")
     assert headers(output) == {suite.namespace(): "new lease"}
-    assert {one["schema"] for one in suite.seen()} == {f"test_{suite.namespace()}_{name}" for name in ("alpha", "beta2")}
+    schemas = {one["schema"] for one in suite.seen()}
+    assert schemas == {f"test_{suite.namespace()}_{name}" for name in ("alpha", "beta2")}
 
 
 @pytest.mark.parametrize("name,told", [

@@ -368,7 +368,7 @@ def engine(database):
     ("SET LOCAL search_path TO test_gw0", False, False),
     ("SELECT 1", True, False),
 ], ids=str)
-def test_what_is_written_into_public_is_not_committed(leased, fake, engine, look, public_table, before, writes, is_caught):
+def test_what_is_written_into_public_is_not_committed(leased, engine, look, public_table, before, writes, is_caught):
     def commit():
         with engine.begin() as connection:
             exec_driver_sql(connection, before)
@@ -462,7 +462,8 @@ def test_what_belongs_to_an_event_loop_is_built_by_a_synchronous_fixture(request
 
 
 @pytest.mark.parametrize("connect,build", [
-    (connect_asyncpg, lambda c: c.execute("SELECT nonsense")), (async_engine, lambda c: exec_driver_sql(c, "SELECT nonsense")),
+    (connect_asyncpg, lambda c: c.execute("SELECT nonsense")),
+    (async_engine, lambda c: exec_driver_sql(c, "SELECT nonsense")),
 ], ids=["asyncpg", "SQLAlchemy on asyncpg"])
 def test_and_nothing_is_left_of_a_build_that_failed(leased, fake, database, schemas, connect, build):
     with pytest.raises(Exception, match="nonsense"):

@@ -64,7 +64,7 @@ def _report(run: Run, error: FallThroughError) -> None:
 
 
 def _watch_commits(run: Run, adapter: Adapter) -> ContextManager[None]:
-    """A seeder with its own idea of the schema: SET LOCAL search_path TO test_gw0, public is no error without test_gw0."""
+    """For the seeder that has its own idea of the schema: no test_gw0 is no error in `test_gw0, public`."""
 
     def check(connection: Any) -> None:
         try:

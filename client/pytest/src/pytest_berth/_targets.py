@@ -120,7 +120,7 @@ class _AsyncAlchemyAdapter(_AlchemyAdapter):
 
 
 class _AsyncpgAdapter(Adapter):
-    """A function that makes a connection of asyncpg, which belongs to the loop it is made in: `lambda: connect(...)`."""
+    """A function that makes a connection of asyncpg: it belongs to the loop that it is made in."""
 
     _loop: "_Loop"
 
