@@ -125,10 +125,10 @@ class Project:
         (self.path / name).write_text(textwrap.dedent(text))
         return self
 
-    def start(self, *arguments, **environ):
+    def start(self, *arguments, session=False, **environ):
         return subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=self.path,
                                 env={**self.environ, **environ}, text=True, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=session)
 
     def report(self):
         """The one there is, which is as docs/schema says."""

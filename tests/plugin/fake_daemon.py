@@ -86,6 +86,11 @@ class FakeDaemon:
         self.clusters = clusters or {"7000000000000000001": ["platform", "tenant1"]}
         self.leases = []
         self.slots = []  # of {grant, lease, client, worker}
+        self.waiters = []  # of the same, without a grant
+        self.public_writes = []
+        self.locks = []  # what ListLocks tells
+        self.unreachable = None  # database that ListLocks cannot ask
+        self.explained = {"schemas": [], "unheard": []}
         self.calls = []  # (method, parameters)
         self.max_slots_held = 0
         self.deaf = False  # takes calls and never answers
@@ -240,9 +245,14 @@ class FakeDaemon:
                 raise Failure("NotHeld", grant=reclaim)
             slot["client"] = client
         else:
-            if not self._has_room(client, more, noWait, timeoutUSec):
-                return
-            slot = {"grant": next(self._numbers), "lease": lease, "client": client, "worker": worker or "gw0"}
+            slot = {"lease": lease, "client": client, "worker": worker or "gw0", "since": time.time()}
+            self.waiters.append(slot)
+            try:
+                if not self._has_room(client, more, noWait, timeoutUSec):
+                    return
+            finally:
+                self.waiters.remove(slot)
+            slot["grant"] = next(self._numbers)
             self.slots.append(slot)
             self.max_slots_held = max(self.max_slots_held, len(self.slots))
         self._granted(client, "AcquireSlot", None, more, {"slot": 0, "grant": slot["grant"], "waitedUSec": 0})
@@ -273,8 +283,22 @@ class FakeDaemon:
         client.reply({"vendor": "berth", "product": "fake", "version": "9.9.9", "url": "", "interfaces": []})
 
     def _GetStatus(self, client, more):
-        client.reply({"clusters": [{"systemIdentifier": key, "databases": names, "slots": SLOTS}
-                                   for key, names in self.clusters.items()]})
+        client.reply({"publicWrites": self.public_writes, "clusters": [
+            {"systemIdentifier": key, "databases": names, "slots": SLOTS, "holders": self._uses(self.slots),
+             "waiters": self._uses(self.waiters), "lockTable": 12784, "lockPeak": 2639} for key, names in self.clusters.items()]})
+
+    def _uses(self, slots):
+        return [{"namespace": slot["lease"].namespace, "worker": slot["worker"], "database": "platform",
+                 "sinceUSec": int(slot["since"] * 1e6)} for slot in slots]
+
+    def _ListLocks(self, client, more, database=None):
+        for pair in self.locks or [{}]:
+            client.reply(pair, continues=pair is not self.locks[-1] or bool(self.unreachable) if self.locks else False)
+        if self.unreachable:
+            raise Failure("DatabaseUnreachable", database=self.unreachable, message="gone")
+
+    def _Explain(self, client, more, name=None):
+        client.reply({"name": name, **self.explained})
 
     def _ListLeases(self, client, more, namespace=None, all=None, subscribe=None):
         living = [x for x in self.leases if namespace in (None, x.namespace) and x.ended is None]

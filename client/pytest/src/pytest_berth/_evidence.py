@@ -20,11 +20,13 @@ from ._errors import BerthError
 from ._names import make_schema
 from ._namespace import Run
 from ._report import OFF, Report, default_directory, git_head, rfc3339
+from ._waits import Look, Wait, Watcher, look_at_daemon
 
 COUNTS = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 _STATUSES = {0: "passed", 1: "failed", 2: "interrupted", 5: "no_tests"}
 _MESSAGE_MAX = 4000
 _STATUS_TIMEOUT = 2.0
+_SAME_WAIT = 3.0  # seconds
 _TOLD_MAX = 10  # lines of one kind at the end
 CARRIED = "berth_evidence"  # attribute of a test's report, and key of a worker's output
 
@@ -45,6 +47,9 @@ class Evidence:
         self._crashes: List[Dict[str, Any]] = []
         self._public_writes: List[Dict[str, Any]] = []
         self._leftovers: List[str] = []
+        self._waits: List[Dict[str, Any]] = []  # as in the report, and `since`
+        self._watcher: Optional[Watcher] = None
+        self._stderr = _duplicate(2)  # pytest is not capturing now
         self._workers = 0
         self._status: Optional[str] = None
 
@@ -90,16 +95,18 @@ class Evidence:
     def close(self, exit_status: Optional[int], stopped_by_failures: bool = False) -> None:
         with self._harmless():
             self._status = "failed" if stopped_by_failures else _STATUSES.get(exit_status, "error")
+            if self._watcher:
+                self._watcher.stop()
+            self._learn(self._run.leftovers, self._run.waits.past)
             self._look_for_public_writes()
             if self._report is None:
                 return
-            ended = time.time()
             end = {"status": self._status, "exit_status": exit_status, "counts": self.counts,
                    "workers": self._workers or 1}
             self._line("Closed", end)
             whole = {"schema_version": 1, "written_by": "plugin", **self._facts(), **end, "signal": None,
-                     "ended_at": rfc3339(ended), "duration_s": round(time.monotonic() - self._clock, 3),
-                     "failures": self._failures, "slot_waits": [], "worker_crashes": self._crashes,
+                     "ended_at": rfc3339(time.time()), "duration_s": round(time.monotonic() - self._clock, 3),
+                     "failures": self._failures, "slot_waits": [_without_since(wait) for wait in self._waits], "worker_crashes": self._crashes,
                      "public_writes": self._public_writes, "leftovers": self._leftovers}
             try:
                 self._report.close(whole)
@@ -162,6 +169,8 @@ class Evidence:
             crash = next((crash for crash in self._crashes if crash["replaced_by"] is None), None)
             if crash is None:
                 self._workers += 1
+                if self._workers == 1 and self._run.leased:
+                    self._watcher = self.watch(lambda: look_at_daemon(self._run))
                 return
             crash["replaced_by"] = node.workerinput["workerid"]
             self._line("WorkerCrashed", crash)
@@ -169,8 +178,9 @@ class Evidence:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
         with self._harmless():
-            output = getattr(node, "workeroutput", {}).get(CARRIED, {})
-            self._leftovers += output.get("leftovers", [])
+            output = (getattr(node, "workeroutput", None) or {}).get(CARRIED)
+            if output:
+                self._learn(output["leftovers"], output["slot_waits"])
             if error:
                 worker = str(node.gateway.id)
                 self._crashes.append({"worker": worker, "replaced_by": None, "nodeid": None})
@@ -185,6 +195,43 @@ class Evidence:
             crash = next(crash for crash in self._crashes if crash["worker"] == self._worker_of(report))
             crash["nodeid"] = crashitem
             self._line("WorkerCrashed", crash)
+
+    # ---- slots ----
+
+    def watch(self, look: Look) -> Watcher:
+        return Watcher(look, self.say, self._slot_wait)
+
+    def say(self, line: str) -> None:
+        """On the terminal's own stderr: pytest may be capturing, and this may be another thread."""
+        begun = self._config.get_terminal_writer().width_of_current_line
+        try:
+            os.write(self._stderr, (("\n" if begun else "") + line + "\n").encode("utf-8", "replace"))
+        except OSError:
+            pass
+
+    def _slot_wait(self, wait: Wait) -> None:
+        known = {**wait.facts, "since": wait.since}
+        same = self._same_wait(known)
+        if same:
+            same.update(known)
+        else:
+            self._waits.append(known)
+        self._line("SlotWait", {**known, "since": rfc3339(wait.since)})
+
+    def _same_wait(self, wait: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        """berthd counts from when it was asked, a worker from when it began to ask."""
+        return next((one for one in self._waits if one["worker"] == wait["worker"]
+                     and abs(one["since"] - wait["since"]) < _SAME_WAIT), None)
+
+    def _learn(self, leftovers: List[str], waits: List[Dict[str, Any]]) -> None:
+        """What a process of the run knows at its end: how long it waited, if not for whom."""
+        self._leftovers += leftovers
+        for wait in waits:
+            same = self._same_wait(wait)
+            if same:
+                same["seconds"] = wait["seconds"]
+            else:
+                self._waits.append(wait)
 
     # ---- the end ----
 
@@ -236,6 +283,17 @@ class Evidence:
         line = f"berth: run {self._run.namespace} {', '.join(told)}"
         line += f"; report {self.path}" if self.path else ""
         return line + ("; locks: berth locks" if self._run.leased else "")
+
+
+def _duplicate(fd: int) -> int:
+    try:
+        return os.dup(fd)
+    except OSError:
+        return -1
+
+
+def _without_since(wait: Dict[str, Any]) -> Dict[str, Any]:
+    return {key: value for key, value in wait.items() if key != "since"}
 
 
 def _outcome(report: pytest.TestReport) -> Optional[str]:

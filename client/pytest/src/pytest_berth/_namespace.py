@@ -75,6 +75,8 @@ class Run:
         self.databases: List[str] = []  # as far as the daemon has said
         self.aliases: List[str] = []  # further names of BERTH_NAMESPACE, likewise
         self.report: Optional[str] = None  # path of the file that will tell how it went
+        self.leftovers: List[str] = []  # schemas that could not be dropped
+        self.waits: Any = None  # OwnWaits: in whose care waiting for a slot is
         self.pid = os.getpid()
 
     @property

@@ -158,4 +158,5 @@ def _drop(run: Run, adapter: Adapter, cluster: Cluster, name: str) -> None:
         with ddl_slot(run, cluster):
             adapter.transact(lambda connection: adapter.run(connection, sql), fresh=True)
     except Exception as e:
+        run.leftovers.append(name)
         warnings.warn(f"berth: schema {name} is left behind: {e}", stacklevel=2)

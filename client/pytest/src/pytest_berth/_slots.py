@@ -13,13 +13,14 @@ import secrets
 import stat
 import threading
 import time
-from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Optional, Union
+from contextlib import contextmanager, nullcontext
+from typing import ContextManager, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from ._client import LEASE, MANAGE, Connection
 from ._errors import BerthError, DaemonUnavailable, LeaseLost, RemoteError, SlotTimeout, describe_holders
 from ._hold import Hold
 from ._namespace import Run
+from ._waits import Look, Wait, look_at_daemon
 
 LOCK_FILES = 2
 _LOCK_ROOT = "/tmp"  # not $TMPDIR: all runs of a user must meet in one place
@@ -170,11 +171,18 @@ def lease_lost(run: Run) -> LeaseLost:
 
 
 def _acquire(run: Run, cluster: Cluster, timeout: float) -> Slot:
+    since = time.time()
     if not run.leased or run.socket is None:
-        return FileSlot(run, timeout)
+        with _telling(run, cluster, lambda: [_wait_for_files(run, since)]):
+            return FileSlot(run, timeout)
     if run.lifeline and run.lifeline.lost:
         raise lease_lost(run)
-    return DaemonSlot(run, cluster, timeout)
+    with _telling(run, cluster, lambda: look_at_daemon(run)):
+        return DaemonSlot(run, cluster, timeout)
+
+
+def _telling(run: Run, cluster: Cluster, look: Look) -> ContextManager[None]:
+    return run.waits.waiting(run.worker, cluster.database, look) if run.waits else nullcontext()
 
 
 def _find_held(run: Run, cluster: Cluster) -> _Held:
@@ -239,12 +247,28 @@ def _lock_any(directory: str) -> Optional[int]:
     return None
 
 
-def _lock_holders(directory: str) -> str:
-    told = []
+def _lock_owners(directory: str) -> Iterator["tuple[str, float]"]:
+    """`gw0 of p18…, pid 18234`, and since when."""
     for path in _lock_files(directory):
         with open(path, encoding="utf-8", errors="replace") as file:
-            told.append(file.read(200).strip())
-    return ", ".join(filter(None, told)) or "nobody that is known"
+            told = file.read(200).strip()
+            if told:
+                yield told, os.fstat(file.fileno()).st_mtime
+
+
+def _lock_holders(directory: str) -> str:
+    return ", ".join(told for told, _ in _lock_owners(directory)) or "nobody that is known"
+
+
+def _wait_for_files(run: Run, since: float) -> Wait:
+    now = time.time()
+    wait = Wait(run.worker, None, since)
+    wait.seconds, wait.slots = now - since, LOCK_FILES
+    for told, locked in _lock_owners(_lock_directory()):
+        worker, _, rest = told.partition(" of ")
+        wait.holders.append({"namespace": rest.partition(",")[0], "worker": worker,
+                             "seconds": round(max(0.0, now - locked), 1)})
+    return wait
 
 
 def _forget_in_child() -> None:

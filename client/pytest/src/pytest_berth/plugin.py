@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from typing import Any, Dict, Iterator, NoReturn, Optional
 
 import pytest
@@ -21,10 +22,11 @@ import pytest_berth
 
 from . import _names
 from ._errors import BadName, BerthError
-from ._evidence import Evidence
+from ._evidence import CARRIED, Evidence
 from ._namespace import (ENV_CONTROLLER_PID, ENV_FORCE, ENV_NAMESPACE, ENV_SECRET, ENV_SOCKET, Refused, Run,
                          Settings, attach_worker, names_only, of_worker, release, resolve)
 from ._report import ENV_REPORT_DIR, OFF
+from ._waits import OwnWaits, Timer
 
 ENV_XDIST_WORKER = "PYTEST_XDIST_WORKER"
 MODES = ("auto", "require", "off")
@@ -209,15 +211,19 @@ def pytest_configure(config: pytest.Config) -> None:
     state = config.stash[_state]
     if state.run.warning:
         print(state.run.warning, file=sys.stderr)
-    if state.is_worker and not state.run.names_only:
+    if state.run.names_only:
+        return
+    state.run.waits = OwnWaits()
+    if state.is_worker:
         try:
             _compare_with_workerinput(state.run, config.workerinput)  # type: ignore[attr-defined]
             attach_worker(state.run)
         except BadName as e:
             _usage_error(e)
-    elif not state.run.names_only:
+    else:
         state.evidence = Evidence(config, state.run)
         state.evidence.open()
+        state.run.waits.watch = state.evidence.watch
         config.pluginmanager.register(state.evidence, "berth-evidence")
 
 
@@ -249,6 +255,38 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["berth"] = {"socket": run.socket, "secret": run.secret, "report": run.report}
 
 
+# ---- tests ----
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    """Where the test failed: a worker may ask, but cannot print."""
+    outcome: Any = yield  # type: ignore[misc]
+    state = item.config.stash.get(_state, None)
+    if call.excinfo is not None and state is not None and outcome.get_result().failed:
+        from . import _diagnosis
+
+        _diagnosis.explain(state.run, call.excinfo.value, outcome.get_result())
+
+
+@pytest.hookimpl(optionalhook=True, hookwrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Iterator[None]:
+    yield
+    _set_timer(item, Timer(item, settings, time.monotonic()))
+
+
+@pytest.hookimpl(optionalhook=True, hookwrapper=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> Iterator[None]:
+    yield
+    _set_timer(item, None)
+
+
+def _set_timer(item: pytest.Item, timer: Optional[Timer]) -> None:
+    state = item.config.stash.get(_state, None)
+    if state is not None and state.run.waits is not None:
+        state.run.waits.timer = timer
+
+
 # ---- the end ----
 
 
@@ -257,6 +295,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     state = session.config.stash.get(_state, None)
     if state is not None:  # a second Ctrl-C may take what comes after the yield
         state.exit_status = int(exitstatus)
+        if state.is_worker and state.run.waits is not None:  # the lists may grow until it is sent
+            told = {"leftovers": state.run.leftovers, "slot_waits": state.run.waits.past}
+            session.config.workeroutput[CARRIED] = told  # type: ignore[attr-defined]
     yield
     if state is not None:
         state.exit_status = int(session.exitstatus)
