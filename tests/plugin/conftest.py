@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def forked(function):
         for fd in (ready[0], *go):
             os.close(fd)
         os.waitpid(child, 0)
+
+
+def until(condition):
+    """For what is no event of the fake daemon: files, say."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def check_schema(name, value):

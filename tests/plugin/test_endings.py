@@ -8,6 +8,7 @@ import sys
 
 import pexpect
 import pytest
+from conftest import until
 
 CRASHING = """
     import os, pathlib, pytest, signal
@@ -122,9 +123,8 @@ def test_a_debugger_keeps_the_lease_and_hears_nothing(project, fake, terminal):
     child = terminal("-q", "--timeout=600", BERTH_SOCKET=fake.socket)
     child.expect(r"\(Pdb\) ")
     [lease] = fake.leases
-    attached = len(fake.called("Attach"))
     fake.restart()
-    fake.wait_for(lambda: len(fake.called("Attach")) > attached and lease.members)
+    fake.wait_for(lambda: lease.members and any("reclaim" in call for call in fake.called("AcquireSlot")))
     asked = len(fake.calls)
     child.sendline("p berth.namespace()")
     child.expect(re.escape(f"'{lease.namespace}'"))
@@ -150,6 +150,19 @@ def test_after_a_failure_the_debugger_comes_with_the_diagnosis_done(project, fak
     assert project.report()["failures"][0]["sqlstate"] == "55P03"
 
 
+def test_a_second_interrupt_that_comes_too_early_is_one_too(project, fake):
+    project.write("conftest.py", """
+        import os, signal
+        def pytest_keyboard_interrupt(): os.kill(os.getpid(), signal.SIGINT)
+    """)
+    project.write("test_it.py", "import os, signal\ndef test_it(): os.kill(os.getpid(), signal.SIGINT)")
+    project.run("-q", BERTH_SOCKET=fake.socket)
+    report = project.report()
+    assert (report["status"], report["exit_status"]) == ("interrupted", 2)
+    fake.wait_for(lambda: fake.leases[0].state == "released")
+    assert fake.leases[0].exit_status == 2
+
+
 def test_two_interrupts_leave_no_worker_and_a_report(project, fake):
     """Ctrl-C goes to the whole group, and somebody who is impatient presses it twice."""
     project.write("test_it.py", """
@@ -160,7 +173,7 @@ def test_two_interrupts_leave_no_worker_and_a_report(project, fake):
             time.sleep(60)
     """)
     process = project.start("-q", "-n2", BERTH_SOCKET=fake.socket, session=True)
-    fake.wait_for(lambda: len(list(project.path.glob("ready*"))) == 2)
+    until(lambda: len(list(project.path.glob("ready*"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import until
 
 from pytest_berth import _report
 
@@ -139,14 +140,15 @@ def test_what_was_known_is_there_after_a_kill(project, fake, arguments, number):
         def test_first(): assert 0, "known"
         def test_second():
             pathlib.Path("ready").touch()
-            while not pathlib.Path("go").exists(): time.sleep(0.01)
+            time.sleep(60)
     """)
-    process = project.start(*arguments, BERTH_SOCKET=fake.socket)
-    fake.wait_for((project.path / "ready").exists)
-    fake.wait_for(lambda: len(project.lines()) == 2)
+    process = project.start(*arguments, BERTH_SOCKET=fake.socket, session=True)
+    until((project.path / "ready").exists)
+    until(lambda: len(project.lines()) == 2)
     process.send_signal(number)
     assert process.wait(30) == -number
-    (project.path / "go").touch()
+    if arguments:
+        os.killpg(process.pid, signal.SIGKILL)  # the worker would linger
     process.communicate(timeout=30)
     opened, failed = project.lines()
     assert opened["event"] == "ReportOpened" and opened["namespace"] == fake.leases[0].namespace

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from typing import Any, Dict, Iterator, NoReturn, Optional
@@ -293,14 +294,16 @@ def _set_timer(item: pytest.Item, timer: Optional[Timer]) -> None:
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[None]:
     state = session.config.stash.get(_state, None)
-    if state is not None:  # a second Ctrl-C may take what comes after the yield
-        state.exit_status = int(exitstatus)
+    # A second Ctrl-C may come before pytest has taken note of the first, and it may take what comes after the yield.
+    interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+    if state is not None:
+        state.exit_status = int(pytest.ExitCode.INTERRUPTED if interrupted else exitstatus)
         if state.is_worker and state.run.waits is not None:  # the lists may grow until it is sent
             told = {"leftovers": state.run.leftovers, "slot_waits": state.run.waits.past}
             session.config.workeroutput[CARRIED] = told  # type: ignore[attr-defined]
     yield
     if state is not None:
-        state.exit_status = int(session.exitstatus)
+        state.exit_status = state.exit_status if interrupted else int(session.exitstatus)
         _close(session.config, state, bool(session.shouldfail))
 
 
@@ -321,7 +324,11 @@ def _close(config: pytest.Config, state: _State, stopped_by_failures: bool = Fal
     if state.evidence is None or state.run.pid != os.getpid():
         return
     evidence, state.evidence = state.evidence, None
-    evidence.close(state.exit_status, stopped_by_failures)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # one more Ctrl-C comes a moment later
+    try:
+        evidence.close(state.exit_status, stopped_by_failures)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
         for line in evidence.last_lines():
