@@ -67,9 +67,15 @@ void sweep_summarize(const struct cJSON *result, char *text, size_t size)
 
         if (!counts.complete) {
                 list_unheard(result, unheard, sizeof(unheard));
-                (void)snprintf(text, size, "held back: detection incomplete%s%s%s; %zu candidate%s kept",
-                               *unheard ? " (" : "", unheard, *unheard ? ")" : "", counts.kept,
-                               counts.kept == 1 ? "" : "s");
+                n = snprintf(text, size, "%s: detection incomplete%s%s%s; ",
+                             counts.dropped ? "cut short" : "held back", *unheard ? " (" : "", unheard,
+                             *unheard ? ")" : "");
+                if (n > 0 && (size_t)n < size && counts.dropped)
+                        (void)snprintf(text + n, size - (size_t)n, "%zu dropped, %zu kept", counts.dropped,
+                                       counts.kept);
+                else if (n > 0 && (size_t)n < size)
+                        (void)snprintf(text + n, size - (size_t)n, "%zu candidate%s kept", counts.kept,
+                                       counts.kept == 1 ? "" : "s");
                 return;
         }
         n = snprintf(text, size, "%zu %s, %zu kept", counts.dry_run ? counts.would_drop : counts.dropped,

@@ -122,6 +122,35 @@ static void look_at_ourselves(struct sweeper *sweeper)
 
 /* ---- the end of a sweep ---- */
 
+/* What was heard was enough, and is not any more: whatever is kept for that, the census was not complete to the end. */
+static void fall_short(struct sweeper *sweeper, const char *why)
+{
+        struct sweep_result *result = sweeper->result;
+
+        if (!result->complete)
+                return;
+        result->complete = false;
+        free(result->incomplete_reason);
+        result->incomplete_reason = alloc_string(why);
+}
+
+static void say_incomplete(const struct sweep_result *result)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < result->n_items; i++)
+                n += result->items[i].verdict == SWEEP_KEPT &&
+                     result->items[i].reason == KEPT_ACTIVE_DETECTION_INCOMPLETE;
+        if (n == result->n_items)
+                log_warning("sweep refused: reason=active_detection_incomplete candidates=%u detail=%s; all "
+                            "are kept",
+                            n, result->incomplete_reason);
+        else
+                log_warning(
+                        "sweep cut short: reason=active_detection_incomplete candidates=%u kept=%u detail=%s",
+                        result->n_items, n, result->incomplete_reason);
+}
+
 static void finish(struct sweeper *sweeper)
 {
         struct sweep_result *result = TAKE(sweeper->result);
@@ -130,9 +159,7 @@ static void finish(struct sweeper *sweeper)
 
         result->finished_usec = env_realtime(sweeper->tools.env);
         if (!result->complete && result->n_items)
-                log_warning("sweep refused: reason=active_detection_incomplete candidates=%u detail=%s; all "
-                            "are kept",
-                            result->n_items, result->incomplete_reason);
+                say_incomplete(result);
         if (caller || result->n_items) {
                 struct cJSON *object = sweep_result_json(result);
                 _cleanup_free_ char *text = json_print(object);
@@ -200,8 +227,10 @@ static void dropped(void *owner, const struct drop_outcome *outcome)
         /* Gone already, and not by us: then there is nothing to say but that it is gone. */
         sweep_conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
                        outcome->detail);
-        if (outcome->ledger_failed)
+        if (outcome->ledger_failed) {
                 sweeper->halt = "the ledger cannot be written";
+                fall_short(sweeper, sweeper->halt);
+        }
         sweeper->current++;
         next_candidate(sweeper);
 }
@@ -277,10 +306,12 @@ static void drop_is_ready(void *owner)
         look_at_ourselves(sweeper);
         if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) && look_again(sweeper))
                 return;
-        if (sweeper->halt)
-                drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
-        else
+        if (!sweeper->halt) {
                 judge_again(sweeper);
+                return;
+        }
+        fall_short(sweeper, sweeper->halt);
+        drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
 }
 
 static void say_longer(struct sweeper *sweeper, const struct census_target *target)
@@ -338,6 +369,7 @@ static void next_candidate(struct sweeper *sweeper)
                         return;
                 sweeper->n_looks = 0;
                 if (sweeper->halt) {
+                        fall_short(sweeper, sweeper->halt);
                         sweep_conclude(sweeper, item, SWEEP_KEPT, KEPT_ACTIVE_DETECTION_INCOMPLETE,
                                        alloc_string(sweeper->halt));
                         continue;

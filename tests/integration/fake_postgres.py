@@ -446,6 +446,8 @@ ANSWERS = [
     (r"BEGIN", Connection.begin),
     (r"COMMIT", lambda c: c.end(True)),
     (r"ROLLBACK", lambda c: c.end(False)),
+    (r"SELECT \(SELECT system_identifier FROM pg_control_system\(\)\) \|\|", lambda c: rows(6, (
+        c.database, "start", None, None, None, None))),
     (r"SELECT \(SELECT system_identifier", Connection.identify),
     (r"SELECT nspname, oid", lambda c: rows(5, *(
         (name, oid, "postgres", "t", "f") for name, oid in sorted({"public": 2200, **c.schemas}.items())))),

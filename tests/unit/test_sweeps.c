@@ -38,6 +38,7 @@ struct story {
         struct sweeper *sweeper;
         unsigned n_dry, n_real; /* finished */
         bool asks_again;        /* for a dry run, as soon as one has finished */
+        bool falls_short;       /* a sweep is not complete to the end */
 };
 
 /* ---- the server ---- */
@@ -130,7 +131,7 @@ static void on_finished(void *owner, uint64_t caller, const struct sweep_result 
         struct story *story = owner;
 
         (void)caller;
-        assert_true(result->complete);
+        assert_int_equal(result->complete, !story->falls_short);
         story->n_dry += result->dry_run;
         story->n_real += !result->dry_run;
         if (story->asks_again)
@@ -253,6 +254,24 @@ static void of_two_sweeps_the_one_that_runs_has_the_last_word(void **state)
         json_free(e.sweep);
 }
 
+static void a_sweep_that_the_ledger_stops_says_that_it_is_not_complete(void **state)
+{
+        struct story *story = *state;
+        const struct sweep_result *last;
+
+        story->settings.unleased_grace = 0;
+        story->falls_short = true;
+        while (!memory_ledger_count(story->memory, LEDGER_CLAIMED))
+                fake_env_pass(story->fake, ANSWER_USEC);
+        (void)memory_ledger_refuse(story->memory);
+        fake_env_pass(story->fake, ANSWER_USEC);
+        assert_int_equal(story->n_real, 1);
+        last = sweeper_last(story->sweeper);
+        assert_string_equal(last->incomplete_reason, "the ledger cannot be written");
+        assert_int_equal(last->items[0].reason, KEPT_ACTIVE_DETECTION_INCOMPLETE);
+        assert_false(memory_ledger_last(story->memory, LEDGER_SWEPT)->complete);
+}
+
 /* ---- when they come ---- */
 
 static void a_dry_run_does_not_put_off_the_next_try_of_a_drop(void **state)
@@ -305,6 +324,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 STORY(why_it_is_kept_is_recorded_once_also_if_a_dry_run_found_it_first),
                 STORY(of_two_sweeps_the_one_that_runs_has_the_last_word),
+                STORY(a_sweep_that_the_ledger_stops_says_that_it_is_not_complete),
                 STORY(a_dry_run_does_not_put_off_the_next_try_of_a_drop),
                 STORY(one_dry_run_after_the_other_keeps_no_sweep_from_its_turn),
                 STORY(a_sweep_of_one_database_does_not_stand_for_the_one_of_all),
