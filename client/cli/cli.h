@@ -96,3 +96,4 @@ int cmd_revoke(struct cli *cli);
 int cmd_keep(struct cli *cli);
 int cmd_name(struct cli *cli);
 int cmd_metrics(struct cli *cli);
+int cmd_top(struct cli *cli);

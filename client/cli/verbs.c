@@ -171,6 +171,14 @@ static const struct verb table[] = {
          .n_min = 1,
          .n_max = 1,
          .run = cmd_explain},
+        {.name = "top",
+         .summary = "a live screen of runs, waiters, slots and who blocks whom",
+         .usage = "",
+         .examples = "  berth top\n"
+                     "  NO_COLOR=1 berth top\n",
+         .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all, arrows scroll.\n"
+                  "It only looks, and ends nothing. A daemon that restarts is waited for.\n",
+         .run = cmd_top},
         {.name = "metrics",
          .schemas = "metrics",
          .summary = "what berthd has counted, for Prometheus",

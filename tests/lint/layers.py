@@ -41,6 +41,7 @@ LIBRARIES = {
     r"(postgresql/)?(libpq-fe|libpq/.*|pg_config.*|postgres.*)\.h": [r"daemon/pg/.*"],
     r"sqlite3(ext)?\.h": [r"daemon/store/.*"],
     r"event2?(/.*)?\.h": [r"daemon/(os|pg|server)/.*", r"daemon/(daemon\w*|main)\.c"],
+    r"(n?curses|term)\.h": [r"client/cli/screen\.c"],
     r"ini\.h": [r"daemon/config\w*\.c"],
 }
 
