@@ -177,7 +177,7 @@ static const struct verb table[] = {
          .examples = "  berth top\n"
                      "  NO_COLOR=1 berth top\n",
          .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all, arrows scroll.\n"
-                  "It only looks, and ends nothing. A daemon that restarts is waited for.\n",
+                  "It only looks, and prints no JSON. A daemon that restarts is waited for.\n",
          .run = cmd_top},
         {.name = "metrics",
          .schemas = "metrics",
