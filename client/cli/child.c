@@ -151,13 +151,22 @@ static void reap(struct child *child)
         }
 }
 
-/* A terminal signals the whole group (si_code SI_KERNEL); what a process sends (SI_USER and below) only we
- * get. */
+/*
+ * What a process sends (SI_USER and below) only we get; a terminal signals the whole group (SI_KERNEL). But that it has
+ * hung up it tells the leader of the session alone, which we are where no shell started us (xterm -e, ssh -t).
+ */
+static bool has_it_already(const struct child *child, const struct signalfd_siginfo *signal)
+{
+        bool is_leaders = signal->ssi_signo == SIGHUP && getsid(0) == getpid();
+
+        return !child->own_group && signal->ssi_code > 0 && !is_leaders;
+}
+
 static void forward(const struct child *child, const struct signalfd_siginfo *signal)
 {
         int number = (int)signal->ssi_signo;
 
-        if (!child->is_running || (!child->own_group && signal->ssi_code > 0))
+        if (!child->is_running || has_it_already(child, signal))
                 return;
         (void)kill(child->own_group ? -child->pid : child->pid, number);
         if (child->own_group && is_job_stop(number))

@@ -134,23 +134,45 @@ static void end_one(struct orphans *orphans, pid_t pid, bool kill_it)
         }
 }
 
-/* One round; returns how many are left. Not yet waited for, none of the numbers can be another process's by
- * now. */
-static size_t end_all(struct orphans *orphans, bool kill_them)
+/* True: somebody had died since we looked last. */
+static bool reap(void)
 {
-        struct pids children;
-        size_t n_left = 0;
+        bool any = false;
 
         while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
-        children = list_children();
+                any = true;
+        return any;
+}
+
+/* Returns how many were seen. Not yet waited for, none of the numbers can be another process's by now. */
+static size_t tell_all(struct orphans *orphans, bool kill_them)
+{
+        struct pids children = list_children();
+        size_t n_seen = 0;
+
         for (size_t i = 0; i < children.n; i++) {
                 if (contains(&orphans->before, children.list[i]))
                         continue;
                 end_one(orphans, children.list[i], kill_them);
-                n_left++;
+                n_seen++;
         }
         free(children.list);
+        return n_seen;
+}
+
+/*
+ * One round; returns how many are left. Careful: the list of /proc is older than the look at each of its processes, so
+ * one that was forked in between is missed, and if its parent died of our TERM meanwhile, so is that. But then there is
+ * somebody to be waited for.
+ */
+static size_t end_all(struct orphans *orphans, bool kill_them)
+{
+        size_t n_left;
+
+        do {
+                (void)reap();
+                n_left = tell_all(orphans, kill_them);
+        } while (!n_left && reap());
         return n_left;
 }
 

@@ -2,12 +2,9 @@
 """The berth command against a daemon that says what each test wants: errors, exit codes, signals, lost connections."""
 
 import errno
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -20,6 +17,7 @@ import said
 from fake_berthd import GRANTED, NAMESPACE, SECRET, FakeBerthd
 from harness import BERTH, until
 from somebody import BECOME, UID, copy_of_berth
+from terminal import COUNTING, Terminal
 
 BUSY = {"waitedUSec": 5000000, "position": 1,
         "holders": [{"namespace": "p1t2r00000001", "worker": "gw3", "label": "x", "uid": 0, "process": None,
@@ -381,21 +379,6 @@ def test_children_that_were_there_before_are_left_alone(path, fake, tmp_path):
 TRAPPING = "trap 'echo got TERM; exit 9' TERM; trap 'echo got INT' INT; echo ready; while :; do sleep 0.05; done"
 
 
-# Writes the number of each INT and TERM that it gets, also of two that come together, until a TERM.
-COUNTING = """
-import os, signal
-get, put = os.pipe2(os.O_NONBLOCK)
-signal.set_wakeup_fd(put)
-os.set_blocking(get, True)
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda *_: None)
-print("ready", flush=True)
-while (number := os.read(get, 1)[0]) != signal.SIGTERM:
-    print(number, flush=True)
-print(number, flush=True)
-"""
-
-
 def test_without_a_terminal_signals_go_to_the_group(path, fake):
     run = start(path, "run", "sh", "-c", TRAPPING)
     assert run.stdout.readline() == "ready\n"
@@ -452,35 +435,12 @@ def test_stop_and_continue_without_a_terminal(path, fake):
     assert run.wait(20) == -signal.SIGTERM
 
 
-class Terminal:
-    """A shell's view: a session with a terminal, whose foreground group is the command's."""
-
-    def __init__(self, path, *words):
-        self.pid, self.fd = pty.fork()
-        if not self.pid:
-            os.execve(BERTH, [str(BERTH), *map(str, words)], environment(path, TERM="xterm"))
-        self.text = ""
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def read_until(self, pattern, timeout=20):
-        end = time.monotonic() + timeout
-        while not re.search(pattern, self.text):
-            assert time.monotonic() < end, self.text
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.text += os.read(self.fd, 4096).decode()
-                except OSError as error:
-                    assert error.errno == errno.EIO and re.search(pattern, self.text), self.text
-        return self.text
-
-    def wait(self):
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def on_terminal(path, *words):
+    return Terminal([BERTH, *words], environment(path, TERM="xterm"))
 
 
 def test_the_terminals_interrupt_is_delivered_once(path, fake):
-    run = Terminal(path, "run", sys.executable, "-c", COUNTING)
+    run = on_terminal(path, "run", sys.executable, "-c", COUNTING)
     run.read_until("ready\r\n")
     run.type("\x03")
     run.read_until("2\r\n")
@@ -491,14 +451,14 @@ def test_the_terminals_interrupt_is_delivered_once(path, fake):
 
 
 def test_ctrl_c_ends_a_plain_command_and_us(path, fake):
-    run = Terminal(path, "run", "sh", "-c", "echo ready; exec sleep 60")
+    run = on_terminal(path, "run", "sh", "-c", "echo ready; exec sleep 60")
     run.read_until("ready")
     run.type("\x03")
     assert run.wait() == -signal.SIGINT
 
 
 def test_the_command_may_read_the_terminal(path, fake):
-    run = Terminal(path, "run", "sh", "-c", "echo ready; read word </dev/tty; echo you said $word")
+    run = on_terminal(path, "run", "sh", "-c", "echo ready; read word </dev/tty; echo you said $word")
     run.read_until("ready")
     run.type("hello\n")
     run.read_until("you said hello")
@@ -506,11 +466,7 @@ def test_the_command_may_read_the_terminal(path, fake):
 
 
 def test_ctrl_z_stops_both_and_a_shell_brings_both_back(path, fake):
-    pid, fd = pty.fork()
-    if not pid:
-        os.execve("/bin/bash", ["bash", "--norc", "--noprofile", "-i"], environment(path, TERM="dumb", PS1="$ "))
-    shell = object.__new__(Terminal)
-    shell.pid, shell.fd, shell.text = pid, fd, ""
+    shell = Terminal(["/bin/bash", "--norc", "--noprofile", "-i"], environment(path, TERM="dumb", PS1="$ "))
     shell.type(f"{BERTH} run sh -c 'echo rea''dy; read w; echo said $w'\n")
     shell.read_until(r"ready\r")
     shell.type("\x1a")
@@ -569,7 +525,7 @@ def test_a_short_wait_is_silent(path, fake):
 
 def test_on_a_terminal_the_line_is_rewritten_and_goes_away(path, fake):
     fake.answers["Acquire"] = queued(2)
-    run = Terminal(path, "run", "echo", "ran")
+    run = on_terminal(path, "run", "echo", "ran")
     call = fake.wait_for("Acquire")
     run.read_until("\r\x1b\\[Kberth: waiting for a lease, 2nd in queue")
     call.reply(GRANTED, continues=True)
@@ -880,7 +836,7 @@ def test_a_long_reply_in_pieces_is_read_whole(path, fake):
 
 def test_progress_on_a_terminal_after_a_second(path, fake):
     fake.answers["Sweep"] = lambda call: None
-    run = Terminal(path, "sweep")
+    run = on_terminal(path, "sweep")
     call = fake.wait_for("Sweep")
     run.read_until("berth: sweeping")
     call.reply({"result": SWEEP})
@@ -890,7 +846,7 @@ def test_progress_on_a_terminal_after_a_second(path, fake):
 
 def test_whoever_waits_behind_another_sweep_is_told_so_on_a_terminal(path, fake):
     fake.answers["Sweep"] = lambda call: call.reply({"waitsForUSec": int(time.time() * 1e6) - 7000000}, continues=True)
-    run = Terminal(path, "sweep", "--dry-run")
+    run = on_terminal(path, "sweep", "--dry-run")
     call = fake.wait_for("Sweep")
     run.read_until("berth: waiting for a sweep that has been running for ")
     call.reply({"verdict": "would_drop"}, continues=True)

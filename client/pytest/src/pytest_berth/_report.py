@@ -141,6 +141,19 @@ def _stamp(seconds: float) -> str:
 
 
 def _write(fd: int, value: Dict[str, Any]) -> None:
-    data = json.dumps(value, ensure_ascii=True, default=str).encode() + b"\n"
+    data = json.dumps(_strict(value), ensure_ascii=True, default=str).encode() + b"\n"
     while data:
         data = data[os.write(fd, data):]
+
+
+def _strict(value: Any) -> Any:
+    """What a strict reader takes: C strings have no NUL, UTF-8 no lone surrogate, and a float's last digits are noise."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {_strict(key): _strict(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(member) for member in value]
+    return value
