@@ -104,23 +104,6 @@ def test_a_killed_pytest_leaves_no_worker_and_says_what_it_knew(start, report, t
     assert made["argv"][-1] == str(tmp_path) and made["counts"]["failed"] == 1
 
 
-def test_a_pytest_told_to_terminate_leaves_no_worker_either(start, report, tmp_path):
-    run = start_suite(start, tmp_path)
-    processes = descendants(run.pid)[1:]
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) == -signal.SIGTERM and not any(map(is_alive, processes))
-    assert (report()["status"], report()["signal"]) == ("died", 15)
-
-
-def test_a_second_interrupt_ends_a_pytest_that_takes_its_time(start, report, tmp_path):
-    run = start_suite(start, tmp_path)
-    processes = descendants(run.pid)[1:]
-    run.send_signal(signal.SIGINT)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(60) in (2, -signal.SIGINT, 130) and not any(map(is_alive, processes))
-    assert report()["status"] in ("interrupted", "died"), (report(), run.returncode, run.stdout.read(), run.stderr.read())
-
-
 def test_if_berth_run_is_killed_the_run_goes_on_and_its_lease_with_it(start, daemon, report, tmp_path):
     run = start_suite(start, tmp_path)
     [namespace] = states_of_live(daemon)

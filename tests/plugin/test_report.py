@@ -129,6 +129,21 @@ def test_a_pytest_that_a_test_starts_writes_its_own(project, fake):
     assert len({report["namespace"] for report in reports}) == 2
 
 
+def test_a_strict_reader_takes_what_tests_are_called_and_say(project, fake):
+    """C's strings have no NUL, UTF-8 has no lone surrogate: in ids, messages and arguments."""
+    project.write("test_it.py", """
+        import pytest
+        @pytest.mark.parametrize("x", ["\\udcff", "a\\0b"])
+        def test_it(x): raise ValueError("bad \\udcff and \\0" + x)
+    """)
+    assert project.run("-q", "--tb=no", "--no-summary", BERTH_SOCKET=fake.socket).status == 1
+    [path] = project.reports.iterdir()
+    made = json.loads(path.read_text())
+    json.dumps(made, ensure_ascii=False).encode()
+    assert [one["message"] for one in made["failures"]] == ["ValueError: bad ? and \ufffd?",
+                                                            "ValueError: bad ? and \ufffda\ufffdb"]
+
+
 # ---- while it runs ----
 
 
