@@ -15,7 +15,7 @@ documents="lintian mandoc zsh bash-completion"
 test="$example $packaging $documents git libcmocka-dev python3-psycopg python3-sqlalchemy python3-asyncpg python3-django
         python3-greenlet python3-jsonschema
         python3-prometheus-client python3-pyte python3-pytest-timeout python3-pexpect
-        python3-pytest-django python3-alembic python3-factory-boy tmux
+        python3-pytest-django python3-alembic python3-factory-boy tmux mypy
         python3-pip sqlite3 spin gcovr pgbouncer openssl systemd-container dbus libpam-systemd"
 
 wanted=

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import _names
 from ._client import MANAGE, Connection
@@ -86,7 +86,8 @@ def _find(error: BaseException) -> Tuple[Optional[str], Optional[BaseException]]
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """It, what it wraps, what it was raised from or while: nearest first."""
-    waiting, seen = [error], set()
+    waiting: List[Any] = [error]
+    seen: Set[int] = set()
     while waiting and len(seen) < _CHAIN_MAX:
         one = waiting.pop(0)
         if not isinstance(one, BaseException) or id(one) in seen:

@@ -23,7 +23,7 @@ from ._report import OFF, Report, default_directory, git_head, rfc3339
 from ._waits import Look, Wait, Watcher, look_at_daemon
 
 COUNTS = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
-_STATUSES = {0: "passed", 1: "failed", 2: "interrupted", 5: "no_tests"}
+_STATUSES: Dict[Optional[int], str] = {0: "passed", 1: "failed", 2: "interrupted", 5: "no_tests"}
 _MESSAGE_MAX = 4000
 _STATUS_TIMEOUT = 2.0
 _SAME_WAIT = 3.0  # seconds

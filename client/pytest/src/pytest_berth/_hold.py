@@ -14,10 +14,12 @@ import os
 import random
 import threading
 import time
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 
 from ._client import ANSWER_TIMEOUT, Connection
 from ._errors import BerthError, ConnectionLost, DaemonUnavailable, RemoteError
+
+T = TypeVar("T")
 
 _BACK_OFF_FIRST = 0.05
 _BACK_OFF_MAX = 5.0
@@ -117,7 +119,7 @@ class Hold:
             return True
 
 
-def retry(attempt: Callable[[], Any], patience: float) -> Any:
+def retry(attempt: Callable[[], T], patience: float) -> T:
     """Again and again while the daemon is away: a restarting one is back in 0.2 s."""
     deadline = time.monotonic() + patience
     delay = _BACK_OFF_FIRST

@@ -122,7 +122,8 @@ def resolve(settings: Settings, environ: Mapping[str, str], nested: bool = False
             return _acquire(settings, queued, None, f"new; {exported} is in use by this very process")
         secret = environ.get(ENV_SECRET)
         if secret and exported == environ.get(ENV_NAMESPACE):
-            return retry(lambda: _attach(settings, queued, exported, secret), _PATIENCE)
+            lease = exported, secret
+            return retry(lambda: _attach(settings, queued, *lease), _PATIENCE)
         return _from_foreign_runner(settings, environ, queued, exported)
     except DaemonUnavailable as e:
         return _without_daemon(settings, e)

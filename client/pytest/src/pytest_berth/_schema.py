@@ -91,7 +91,7 @@ def _fall_through(run: Run, adapter: Adapter, connection: Any) -> Optional[FallT
     if current != mine:
         return FallThroughError(f"the current schema is {current}, not {mine} (search_path = {path})", fix)
     visible = _visible_tables(adapter, connection)
-    foreign = [(place, table) for place, table in visible if place not in (mine, *extra)]
+    foreign: Rows = [(place, table) for place, table in visible if place not in (mine, *extra)]
     if foreign:
         return FallThroughError(f"{_tell(foreign)} can be seen without naming the schema, so that a build"
                                 f" skips what it should have made in {mine} (search_path = {path})", fix)

@@ -182,7 +182,10 @@ def _acquire(run: Run, cluster: Cluster, timeout: float) -> Slot:
 
 
 def _telling(run: Run, cluster: Cluster, look: Look) -> ContextManager[None]:
-    return run.waits.waiting(run.worker, cluster.database, look) if run.waits else nullcontext()
+    telling: ContextManager[None] = nullcontext()
+    if run.waits:
+        telling = run.waits.waiting(run.worker, cluster.database, look)
+    return telling
 
 
 def _find_held(run: Run, cluster: Cluster) -> _Held:

@@ -240,10 +240,14 @@ def adapt(target: Any) -> Adapter:
 
 
 def _check_no_loop() -> None:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        raise BerthError("an event loop is running, and would stand still while the schema is built",
-                         "call it in a synchronous fixture")
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BerthError("an event loop is running, and would stand still while the schema is built",
+                     "call it in a synchronous fixture")
 
 
 def _is_asynchronous(target: Any) -> bool:
