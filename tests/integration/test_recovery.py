@@ -181,7 +181,8 @@ def test_builds_on(i):
 """
 
 
-def test_a_pytest_run_does_not_notice_that_the_daemon_is_killed_five_times(make_daemon, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_pytest_run_does_not_notice_that_the_daemon_goes_five_times(make_daemon, tmp_path, how):
     daemon = make_daemon({"start_grace": "10s"})
     done = tmp_path / "done"
     (tmp_path / "test_it.py").write_text(RUN.format(done=str(done)))
@@ -191,7 +192,7 @@ def test_a_pytest_run_does_not_notice_that_the_daemon_is_killed_five_times(make_
     for _ in range(5):
         until(lambda: "live" in states(daemon).values() and held(daemon), what="a run that builds")
         assert run.poll() is None, run.communicate()[0]
-        daemon.stop(signal.SIGKILL)
+        daemon.stop(how)
         daemon.start()
     until(lambda: held(daemon), what="a run that builds")
     done.touch()
