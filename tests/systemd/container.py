@@ -17,10 +17,12 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 
 class Container:
-    def __init__(self):
+    def __init__(self, build=BUILD):
+        """build None: a machine without berth."""
         self.directory = Path(tempfile.mkdtemp(prefix="berth-box-", dir="/var/tmp"))
-        self.script = subprocess.Popen([HERE / "container.sh", self.directory, BUILD], stdin=subprocess.PIPE,
+        self.script = subprocess.Popen([HERE / "container.sh", self.directory, build or "none"], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started = []
         line = self.script.stdout.readline().split()
         if len(line) != 2:
             raise AssertionError(f"systemd cannot be booted here: {self.script.communicate()[1].strip()}")
@@ -29,6 +31,10 @@ class Container:
               60, "the end of the boot")
 
     def remove(self):
+        # What a test that failed has left. nsenter stops where its child is stopped, as at a shutdown.
+        for process in self.started:
+            process.kill()
+            process.wait()
         self.script.stdin.close()
         self.script.wait(60)
         self.directory.rmdir()
@@ -47,13 +53,19 @@ class Container:
         return done
 
     def start(self, *words):
-        return subprocess.Popen(self.command(*words), env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(self.command(*words), env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.started.append(process)
+        return process
 
     def json(self, *words, **more):
         return json.loads(self.run("berth", *words, "--json", **more).stdout)
 
     def show(self, property, unit="berthd.service"):
         return self.run("systemctl", "show", "--value", "-p", property, unit).stdout.strip()
+
+    def copy(self, source, path):
+        with open(source, "rb") as file:
+            subprocess.run(self.command("sh", "-c", f"cat >{path}"), stdin=file, check=True, env=ENVIRONMENT)
 
     def write(self, path, text):
         self.run("tee", path, text=text)

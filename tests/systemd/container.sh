@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # A machine of its own with systemd as its first process: this machine's files, under an overlay that is thrown away,
-# with berth installed from a build folder. Needs root, and nothing from the network.
+# with berth installed from a build folder, or with none of it. Needs root, and nothing from the network.
 #
-#   container.sh DIRECTORY BUILD      prints "leader PID" when it runs (nsenter -t PID -a -r -w COMMAND gets in);
+#   container.sh DIRECTORY BUILD|none prints "leader PID" when it runs (nsenter -t PID -a -r -w COMMAND gets in);
 #                                     ends with its standard input, or when the machine is switched off
 set -eu
 
@@ -38,14 +38,18 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$directory/upper,workdir=$direc
 # A machine that has never been booted, and runs nothing of what this one may have enabled.
 : >"$root/etc/machine-id"
 rm -rf "$root"/etc/systemd/system/* "$root"/etc/systemd/user/* "$root/var/log/journal" "$root/etc/berth" "$root/var/lib/berth"
-DESTDIR=$root cmake --install "$build" >"$directory/install.log"
-chroot "$root" ldconfig
-mkdir -p "$root/etc/berth" "$root/etc/systemd/system/sockets.target.wants" "$root/etc/systemd/system/berthd.service.d"
-ln -s /usr/local/lib/systemd/system/berthd.socket "$root/etc/systemd/system/sockets.target.wants/"
-# A sanitizer's search for leaks would want ptrace(2), which the unit forbids.
-printf '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n' >"$root/etc/systemd/system/berthd.service.d/test.conf"
-mkdir -p "$root/etc/systemd/user/berthd.service.d"
-cp "$root/etc/systemd/system/berthd.service.d/test.conf" "$root/etc/systemd/user/berthd.service.d/"
+# As on a machine that people install packages on: services start, and manuals come along.
+rm -rf "$root/usr/sbin/policy-rc.d" "$root"/etc/dpkg/dpkg.cfg.d/*
+if [ "$build" != none ]; then
+        DESTDIR=$root cmake --install "$build" >"$directory/install.log"
+        chroot "$root" ldconfig
+        mkdir -p "$root/etc/berth" "$root/etc/systemd/system/sockets.target.wants" "$root/etc/systemd/system/berthd.service.d"
+        ln -s /usr/local/lib/systemd/system/berthd.socket "$root/etc/systemd/system/sockets.target.wants/"
+        # A sanitizer's search for leaks would want ptrace(2), which the unit forbids.
+        printf '[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n' >"$root/etc/systemd/system/berthd.service.d/test.conf"
+        mkdir -p "$root/etc/systemd/user/berthd.service.d"
+        cp "$root/etc/systemd/system/berthd.service.d/test.conf" "$root/etc/systemd/user/berthd.service.d/"
+fi
 
 mkdir "$cgroup"
 trap tidy EXIT
