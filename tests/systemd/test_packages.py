@@ -61,7 +61,8 @@ def test_it(db, n, berth):
 def packages(tmp_path_factory):
     """name: file"""
     out = tmp_path_factory.mktemp("packages")
-    done = subprocess.run([TREE / "systemd/packages", out], text=True, capture_output=True)
+    quick = {**os.environ, "DEB_BUILD_OPTIONS": f"parallel={os.cpu_count()} noautodbgsym"}
+    done = subprocess.run([TREE / "systemd/packages", out], text=True, capture_output=True, env=quick)
     assert done.returncode == 0, done.stderr[-4000:]
     return {re.match(r"([^_]+)_", path.name).group(1): path for path in out.glob("*.deb")}
 
@@ -80,7 +81,7 @@ def install(machine, packages):
     machine.run("mkdir", "-p", "/root/debs")
     for name in NAMES:
         machine.copy(packages[name], f"/root/debs/{name}.deb")
-    machine.run("dpkg", "--install", *(f"/root/debs/{name}.deb" for name in NAMES))
+    machine.run("dpkg", "--force-unsafe-io", "--install", *(f"/root/debs/{name}.deb" for name in NAMES))
 
 
 class Suite:
@@ -134,7 +135,7 @@ def start_postgres(machine):
 
 
 def test_they_build_without_a_warning_and_lintian_is_silent(packages):
-    assert sorted(name for name in packages if not name.endswith("-dbgsym")) == sorted(NAMES)
+    assert sorted(packages) == sorted(NAMES)
     folder = packages["berth"].parent
     log = (folder / "build.log").read_text()
     assert re.findall(r".*warning: .*", log) == []
