@@ -16,16 +16,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The first line of a small file, without white space behind it. */
-static bool read_line(const char *folder, const char *name, char *ret_line, size_t size)
+#define SIZE_MAX_READ (64 << 20)
+
+/* Anybody may have put a .git above a folder in /tmp: nothing that one would wait for is read. -1: it is no file. */
+static int open_file(const char *folder, const char *name)
 {
         char path[PATH_MAX];
-        ssize_t n;
+        struct stat status;
         int fd;
 
         if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-                return false;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+                return -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= SIZE_MAX_READ))
+                return fd;
+        (void)close(fd);
+        return -1;
+}
+
+/* The first line of a small file, without white space behind it. */
+static bool read_line(const char *folder, const char *name, char *ret_line, size_t size)
+{
+        int fd = open_file(folder, name);
+        ssize_t n;
+
         if (fd < 0)
                 return false;
         n = read(fd, ret_line, size - 1);
@@ -47,14 +61,12 @@ static bool take_commit(const char *text, char ret_head[GIT_HEAD_SIZE])
 
 static bool find_packed(const char *folder, const char *ref, char ret_head[GIT_HEAD_SIZE])
 {
-        char path[PATH_MAX], *line = NULL, *space;
+        int fd = open_file(folder, "packed-refs");
+        FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+        char *line = NULL, *space;
         bool is_found = false;
         size_t size = 0;
-        FILE *file;
 
-        if (snprintf(path, sizeof(path), "%s/packed-refs", folder) >= (int)sizeof(path))
-                return false;
-        file = fopen(path, "re");
         while (file && !is_found && getline(&line, &size, file) > 0) {
                 line[strcspn(line, "\r\n")] = '\0';
                 space = strchr(line, ' ');
@@ -63,6 +75,8 @@ static bool find_packed(const char *folder, const char *ref, char ret_head[GIT_H
         free(line);
         if (file)
                 (void)fclose(file);
+        else if (fd >= 0)
+                (void)close(fd);
         return is_found;
 }
 

@@ -203,3 +203,15 @@ def test_the_commit_is_that_of_the_work_tree(run, folder, tmp_path, fake):
     assert head_of(tree) == head_of(tmp_path / "linked") == commit
     git(tree, "checkout", "-q", "--detach")
     assert head_of(tree) == commit
+
+
+@pytest.mark.parametrize("trap", ["HEAD", "packed-refs", "commondir"])
+def test_a_pipe_among_gits_files_is_not_waited_for(folder, tmp_path, fake, trap):
+    """Anybody may put a .git into /tmp, above the folders of others."""
+    (tmp_path / ".git").mkdir()
+    if trap != "HEAD":
+        (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    os.mkfifo(tmp_path / ".git" / trap)
+    subprocess.run([BERTH, "run", "true"], cwd=tmp_path, check=True, timeout=20,
+                   env={"BERTH_SOCKET": fake.path, "BERTH_REPORT_DIR": str(folder), "PATH": "/bin"})
+    assert only(folder)["git_head"] is None

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import until
+from conftest import SOURCE, until
 
 from pytest_berth import _report
 
@@ -349,3 +349,15 @@ def test_no_repository_no_commit(tmp_path):
     assert _report.git_head(str(tmp_path)) is None
     (tmp_path / ".git").write_bytes(b"gitdir: \xff")
     assert _report.git_head(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("trap", ["HEAD", "packed-refs", "commondir"])
+def test_a_pipe_among_gits_files_is_not_waited_for(tmp_path, trap):
+    """Anybody may put a .git into /tmp, above the folders of others."""
+    (tmp_path / ".git").mkdir()
+    if trap != "HEAD":
+        (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    os.mkfifo(tmp_path / ".git" / trap)
+    ask = f"from pytest_berth._report import git_head; print(git_head({str(tmp_path)!r}))"
+    assert subprocess.run([sys.executable, "-c", ask], cwd=SOURCE, capture_output=True, text=True, timeout=20,
+                          check=True).stdout == "None\n"

@@ -14,13 +14,14 @@ import os
 import re
 import stat
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, TextIO
 
 ENV_REPORT_DIR = "BERTH_REPORT_DIR"
 OFF = "off"
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 _ATTEMPTS = 20
+_GIT_FILE_MAX = 64 << 20
 
 
 class Report:
@@ -96,7 +97,7 @@ def git_head(directory: str) -> Optional[str]:
         head = _first_line(os.path.join(folder, "HEAD"))
         name = head[len("ref: "):] if head.startswith("ref: ") else None
         return _commit(head) if name is None else _resolve(folder, name)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # the latter: not UTF-8, or a name with U+0000
         return None
 
 
@@ -123,7 +124,7 @@ def _resolve(folder: str, name: str) -> Optional[str]:
         path = os.path.join(place, name)
         if os.path.isfile(path):
             return _commit(_first_line(path))
-    with open(os.path.join(shared, "packed-refs"), encoding="utf-8") as file:
+    with _open(os.path.join(shared, "packed-refs")) as file:
         return next((_commit(line.split()[0]) for line in file if line.rstrip().endswith(f" {name}")), None)
 
 
@@ -132,8 +133,18 @@ def _commit(text: str) -> Optional[str]:
 
 
 def _first_line(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
+    with _open(path) as file:
         return file.readline().rstrip("\n")
+
+
+def _open(path: str) -> TextIO:
+    """Anybody may have put a .git above a folder in /tmp: nothing that one would wait for is read."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _GIT_FILE_MAX:
+        os.close(fd)
+        raise OSError(f"{path} is no file of git's")
+    return open(fd, encoding="utf-8")
 
 
 def _stamp(seconds: float) -> str:
