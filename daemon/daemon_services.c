@@ -66,6 +66,7 @@ void daemon_make_services(struct daemon *d)
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
         s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
+        s->holders = holders_new(s->env, d->pg, s->databases, &d->settings, services_holder_found, s);
         s->explainer = explainer_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->sweeper,
                                      &d->settings, services_explained, s);
         daemon_find_limits(d->config, &limits);
@@ -84,6 +85,7 @@ void daemon_free_services(struct daemon *d)
         s->server = server_free(s->server);
         s->monitor = monitor_free(s->monitor);
         s->explainer = explainer_free(s->explainer);
+        s->holders = holders_free(s->holders);
         s->locks = locks_free(s->locks);
         s->sweeper = sweeper_free(s->sweeper);
         s->lock_budget = lock_budget_free(s->lock_budget);

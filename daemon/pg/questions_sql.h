@@ -13,6 +13,7 @@ extern const char sql_drop_batch[];
 extern const char sql_end_sweep[];
 extern const char sql_lock_holders[];
 extern const char sql_blockers[];
+extern const char sql_holders[];
 extern const char sql_holder_busy[];
 extern const char sql_lock_counts[];
 extern const char sql_public[];

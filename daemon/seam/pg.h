@@ -57,6 +57,9 @@ enum pg_question {
         PG_END_SWEEP,
         /* -                 -> enum pg_blocker_column, one row per (blocked, blocker) of this database */
         PG_BLOCKERS,
+        /* -                 -> enum pg_holder_column, one row per schema of this database and whoever holds locks on its
+         *                      relations */
+        PG_HOLDERS,
         /* worker, namespace -> pid, of each session with that label, in the whole cluster, that has a transaction which
          *                      builds; no row: all of them have finished */
         PG_HOLDER_BUSY,
@@ -96,6 +99,16 @@ enum pg_blocker_column {
         PG_BLOCKER_QUERY,
         PG_BLOCKER_TRANSACTION_USEC,
         PG_BLOCKER_COLUMNS_,
+};
+
+enum pg_holder_column {
+        PG_HOLDER_SCHEMA,
+        PG_HOLDER_PID, /* NULL: a prepared transaction, its gid in the query */
+        PG_HOLDER_APPLICATION_NAME,
+        PG_HOLDER_QUERY,
+        PG_HOLDER_TRANSACTION_USEC,
+        PG_HOLDER_LOCKS, /* "users AccessExclusiveLock, ...", cut */
+        PG_HOLDER_COLUMNS_,
 };
 
 enum pg_public_column {

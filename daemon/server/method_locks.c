@@ -34,7 +34,7 @@ struct outcome *method_list_locks(struct call *call, struct services *services)
         return call_later(call);
 }
 
-static struct cJSON *describe_side(const struct lock_side *side)
+struct cJSON *describe_lock_side(const struct lock_side *side)
 {
         struct cJSON *object = json_object();
         struct berth_name name;
@@ -55,8 +55,8 @@ struct cJSON *describe_lock_pair(const struct lock_pair *pair)
         struct cJSON *object = json_object();
 
         json_add_string(object, "database", pair->database);
-        json_add(object, "blocked", describe_side(&pair->blocked));
-        json_add(object, "blocker", describe_side(&pair->blocker));
+        json_add(object, "blocked", describe_lock_side(&pair->blocked));
+        json_add(object, "blocker", describe_lock_side(&pair->blocker));
         json_add_string(object, "waitEvent", pair->wait_event);
         describe_add_time(object, "waitUSec", pair->wait_usec);
         return object;

@@ -18,6 +18,7 @@ const struct method services_methods[] = {
         {MANAGE("GetStatus"), method_get_status, 0},
         {MANAGE("ListLeases"), method_list_leases, METHOD_NEEDS_MORE},
         {MANAGE("ListLocks"), method_list_locks, METHOD_NEEDS_MORE},
+        {MANAGE("ListLockHolders"), method_list_lock_holders, METHOD_NEEDS_MORE},
         {MANAGE("Sweep"), method_sweep, METHOD_HOLDS},
         {MANAGE("Revoke"), method_revoke, 0},
         {MANAGE("Keep"), method_keep, 0},
@@ -35,6 +36,7 @@ void services_connection_closed(struct services *services, uint64_t connection)
         slots_connection_closed(services->slots, connection);
         leases_connection_closed(services->leases, connection);
         locks_forget_caller(services->locks, connection);
+        holders_forget_caller(services->holders, connection);
         monitor_connection_closed(services->monitor, connection);
         explainer_forget_caller(services->explainer, connection);
 }

@@ -14,6 +14,7 @@
 #include "server/method.h"
 #include "service/databases.h"
 #include "service/explain.h"
+#include "service/holders.h"
 #include "service/leases.h"
 #include "service/lock_budget.h"
 #include "service/locks.h"
@@ -34,6 +35,7 @@ struct services {
         struct public_watch *public_watch;
         struct sweeper *sweeper;
         struct locks *locks;
+        struct holders *holders;
         struct explainer *explainer;
         struct server *server;
         struct monitor *monitor;
@@ -53,6 +55,8 @@ extern const struct slot_events services_slot_events;
 extern const struct sweep_events services_sweep_events;
 void services_lock_found(void *owner, uint64_t caller, const struct lock_pair *pair, const char *database,
                          const char *error);
+void services_holder_found(void *owner, uint64_t caller, const struct lock_holding *holding,
+                           const char *schema, const char *database, const char *error);
 void services_explained(void *owner, uint64_t caller, const struct explanation *explanation, int error);
 /* For server_new: nothing of this connection is waited for any more. */
 void services_connection_closed(struct services *services, uint64_t connection);

@@ -89,6 +89,7 @@ class FakeDaemon:
         self.waiters = []  # of the same, without a grant
         self.public_writes = []
         self.locks = []  # what ListLocks tells
+        self.holders = []  # what ListLockHolders tells
         self.unreachable = None  # database that ListLocks cannot ask
         self.explained = {"schemas": [], "unheard": []}
         self.calls = []  # (method, parameters)
@@ -296,6 +297,11 @@ class FakeDaemon:
             client.reply(pair, continues=pair is not self.locks[-1] or bool(self.unreachable) if self.locks else False)
         if self.unreachable:
             raise Failure("DatabaseUnreachable", database=self.unreachable, message="gone")
+
+    def _ListLockHolders(self, client, more, schema):
+        for one in self.holders:
+            client.reply(one, continues=True)
+        client.reply({})
 
     def _Explain(self, client, more, name=None):
         client.reply({"name": name, **self.explained})

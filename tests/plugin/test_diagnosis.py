@@ -94,6 +94,7 @@ def test_who_is_in_the_way_is_named(settle, fake):
         f"tenant1: pid 1 (this worker, pytest_gw0_{run.namespace}) waits, blocked by a prepared transaction:"
         " a prepared one",
         "not heard just now: tenant2",
+        f"nobody holds a lock in test_{run.namespace}_gw0 now",
     ]
     assert found.blockers[0] == {
         "database": "platform", "blocked_pid": 1, "blocker_pid": 2, "namespace": "pother", "worker": "gw3",
@@ -104,7 +105,25 @@ def test_who_is_in_the_way_is_named(settle, fake):
 @pytest.mark.parametrize("sqlstate", ["55P03", "40P01", "57014"])
 def test_a_wait_that_is_over_is_said_to_be(settle, fake, sqlstate):
     found = _diagnosis.diagnose(settle(fake), Error(sqlstate))
-    assert found.lines[-1].startswith("the wait is over: ") and found.blockers == []
+    assert found.lines[-2].startswith("the wait is over: ") and found.blockers == []
+
+
+def test_whoever_still_holds_what_was_waited_for_is_named(settle, fake):
+    run = settle(fake)
+    fake.holders = [
+        {"database": "platform", "locks": "users AccessShareLock",
+         "holder": side(7, run.namespace, "gw0", query="SELECT 1", transactionUSec=1000000)},
+        {"database": "tenant1", "message": "gone"},
+        *[{"database": "tenant2", "locks": "t RowShareLock", "holder": side(pid)} for pid in range(10, 16)],
+    ]
+    found = _diagnosis.diagnose(run, Error("55P03"))
+    name = f"test_{run.namespace}_gw0"
+    assert found.lines[2:4] == [f"platform: pid 7 (this worker, pytest_gw0_{run.namespace}) holds locks in {name} now"
+                                " (users AccessShareLock), in its transaction for 1.0 s: SELECT 1",
+                                "not heard just now: tenant1"]
+    assert found.lines[4] == f"tenant2: pid 10 (no run's, psql) holds locks in {name} now (t RowShareLock)"
+    assert found.lines[-1] == "and 2 more" and len(found.blockers) == 7
+    assert (found.blockers[0]["blocked_pid"], found.blockers[0]["blocker_pid"]) == (None, 7)
 
 
 def test_a_full_lock_table_shows_who_builds(settle, fake):
@@ -168,7 +187,7 @@ def test_it_is_a_section_of_the_failing_test_and_in_the_report(project, fake, ar
     assert len(fake.called("ListLocks")) == 2
     failures = project.report()["failures"]
     assert [failure["sqlstate"] for failure in failures] == ["55P03", "55P03"]
-    assert all(failure["diagnosis"][-1].startswith("the wait is over") for failure in failures)
+    assert all(failure["diagnosis"][-2].startswith("the wait is over") for failure in failures)
 
 
 def test_a_defect_of_ours_is_no_failure_of_the_test(project, fake):

@@ -343,6 +343,7 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
         switch (connection->question) {
         case PG_CONNECT:
         case PG_BLOCKERS:
+        case PG_HOLDERS:
         case PG_LOCK_COUNTS:
         case PG_END_SWEEP: /* its daemons have no life in their labels */
         case PG_QUESTION_MAX_:

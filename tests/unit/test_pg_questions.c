@@ -389,6 +389,34 @@ static void locks_are_counted_by_object(void **state)
         pg_close(f, c);
 }
 
+static void holders_are_told_by_schema_also_when_nobody_waits(void **state)
+{
+        struct fixture *f = *state;
+        struct pg_connection *c = open_ok(f, f->conninfo);
+        PGconn *holder = session(f, "user=postgres dbname=postgres application_name=pytest_gw3_held");
+        unsigned row;
+
+        sql(f->admin, "CREATE SCHEMA test_held_gw0; CREATE TABLE test_held_gw0.t()");
+        sql(f->admin, "BEGIN; LOCK TABLE test_held_gw0.t IN ACCESS SHARE MODE; PREPARE TRANSACTION 'forgotten'");
+        sql(holder, "BEGIN; LOCK TABLE test_held_gw0.t IN ROW EXCLUSIVE MODE");
+        assert_ok(f, ask(f, c, PG_HOLDERS, NULL, NULL));
+        assert_int_equal(f->heard.n_rows, 2);
+        row = (unsigned)row_of(f, PG_HOLDER_APPLICATION_NAME, "pytest_gw3_held");
+        assert_string_equal(cell(f, row, PG_HOLDER_SCHEMA), "test_held_gw0");
+        assert_int_equal(atoi(cell(f, row, PG_HOLDER_PID)), PQbackendPID(holder));
+        assert_string_equal(cell(f, row, PG_HOLDER_LOCKS), "t RowExclusiveLock");
+        assert_non_null(strstr(cell(f, row, PG_HOLDER_QUERY), "ROW EXCLUSIVE"));
+        assert_non_null(cell(f, row, PG_HOLDER_TRANSACTION_USEC));
+        row = (unsigned)row_of(f, PG_HOLDER_QUERY, "forgotten");
+        assert_null(cell(f, row, PG_HOLDER_PID));
+        assert_string_equal(cell(f, row, PG_HOLDER_LOCKS), "t AccessShareLock");
+
+        PQfinish(holder);
+        sql(f->admin, "ROLLBACK PREPARED 'forgotten'");
+        sql(f->admin, "DROP SCHEMA test_held_gw0 CASCADE");
+        pg_close(f, c);
+}
+
 static void blockers_have_both_sides(void **state)
 {
         struct fixture *f = *state;
@@ -497,6 +525,7 @@ int main(void)
                 cmocka_unit_test(lock_holders_are_sessions_and_prepared_transactions),
                 cmocka_unit_test(who_builds_is_busy_and_who_reads_is_not),
                 cmocka_unit_test(locks_are_counted_by_object),
+                cmocka_unit_test(holders_are_told_by_schema_also_when_nobody_waits),
                 cmocka_unit_test(blockers_have_both_sides),
                 cmocka_unit_test(nobody_redefines_what_is_asked),
                 cmocka_unit_test(

@@ -28,8 +28,9 @@ _QUERY_MAX = 200
 _UNDEFINED = ("3F000", "42P01")
 _OUT_OF_MEMORY = "53200"
 _DEADLOCK = "40P01"
+_NO_LOCK = "55P03"
 MEANINGS = {
-    "55P03": "lock_not_available: a lock was not free within lock_timeout, or NOWAIT was asked for",
+    _NO_LOCK: "lock_not_available: a lock was not free within lock_timeout, or NOWAIT was asked for",
     _DEADLOCK: "deadlock_detected: sessions waited for each other, and the server ended this one's statement",
     "57014": "query_canceled: statement_timeout, or somebody cancelled it; perhaps it waited for a lock",
     _OUT_OF_MEMORY: "out_of_memory: as a rule the server's lock table is full",
@@ -147,6 +148,7 @@ def _ask(run: Run, sqlstate: str, found: Diagnosis) -> None:
             _ask_for_lock_table(connection, deadline, found)
         else:
             _ask_for_locks(run, connection, deadline, found)
+            _ask_for_holders(run, sqlstate, connection, deadline, found)
 
 
 def _left(deadline: float) -> float:
@@ -189,7 +191,9 @@ def _ask_for_lock_table(connection: Connection, deadline: float, found: Diagnosi
 def _ask_for_locks(run: Run, connection: Connection, deadline: float, found: Diagnosis) -> None:
     """Who waits for whom now, as far as this run has to do with it."""
     told = 0
-    for pair in _list(connection, f"{MANAGE}.ListLocks", deadline, found):
+    for pair in _list(connection, f"{MANAGE}.ListLocks", {}, deadline, found):
+        if not pair.get("blocker"):
+            continue
         blocked, blocker = pair["blocked"], pair["blocker"]
         if run.namespace not in (blocked.get("namespace"), blocker.get("namespace")):
             continue
@@ -207,8 +211,30 @@ def _ask_for_locks(run: Run, connection: Connection, deadline: float, found: Dia
         found.lines.append("the wait is over: no session of this run waits for another now, or keeps one waiting")
 
 
-def _list(connection: Connection, method: str, deadline: float, found: Diagnosis) -> Iterator[Dict[str, Any]]:
-    connection.send(method, more=True)
+def _ask_for_holders(run: Run, sqlstate: str, connection: Connection, deadline: float, found: Diagnosis) -> None:
+    """Who could have been in the way: what waited is over, what it waited for need not be."""
+    name, told = _names.make_schema(run.namespace, run.worker), 0
+    for one in _list(connection, f"{MANAGE}.ListLockHolders", {"schema": name}, deadline, found):
+        holder = one.get("holder")
+        if holder is None:
+            if one.get("message"):
+                found.lines.append(f"not heard just now: {one['database']}")
+            continue
+        told += 1
+        if told <= _TOLD_MAX:
+            found.lines.append(f"{one['database']}: {_who(run, holder)} holds locks in {name} now ({one.get('locks')})"
+                               f"{_query(holder)}")
+        if sqlstate == _NO_LOCK:
+            found.blockers.append(_blocker(one["database"], None, holder, None))
+    if told > _TOLD_MAX:
+        found.lines.append(f"and {told - _TOLD_MAX} more")
+    elif not told:
+        found.lines.append(f"nobody holds a lock in {name} now")
+
+
+def _list(connection: Connection, method: str, parameters: Dict[str, Any], deadline: float,
+          found: Diagnosis) -> Iterator[Dict[str, Any]]:
+    connection.send(method, parameters, more=True)
     more = True
     while more:
         try:
@@ -216,8 +242,7 @@ def _list(connection: Connection, method: str, deadline: float, found: Diagnosis
         except RemoteError as e:
             found.lines.append(f"not heard just now: {e.parameters.get('database') or e.message}")
             return
-        if reply.get("blocker"):
-            yield reply
+        yield reply
 
 
 def _read_deadlock(detail: str, found: Diagnosis) -> None:

@@ -152,7 +152,7 @@ def attach_worker(run: Run) -> None:
     run.lifeline = Hold(run.socket)
     call = _attach_call(run, "worker")
     try:
-        run.lifeline.ask(*call)
+        run.learn(run.lifeline.ask(*call).get("context") or {})
     except RemoteError as e:
         run.lifeline.lost = e.message
         return
@@ -195,7 +195,7 @@ def _attach(settings: Settings, queued: Queued, namespace: str, secret: str) -> 
             return _ignore(settings, queued, namespace)
         raise
     run.lifeline.watch(*call)
-    run.learn(reply["context"])
+    run.learn(reply.get("context") or {})
     token = _names.parse_token(namespace)
     run.source = f"lease of berth run, pid {token.pid}" if token else "lease of berth run"
     return run
