@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 import textwrap
 
 from harness import BERTH, PYTHON, until
@@ -89,7 +90,8 @@ class Pane:
     def __init__(self, folder, environment):
         assert shutil.which("tmux"), "tmux is not installed; tests/lib/packages.sh test"
         self.folder, self.done, self.out = folder, folder / "pane.done", folder / "pane.out"
-        self.tmux = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+        self.sockets = tempfile.mkdtemp(prefix="berth-t-")  # a socket's path must be short
+        self.tmux = ["tmux", "-f", "/dev/null", "-S", f"{self.sockets}/s"]
         self._ask("new-session", "-d", "sleep 600", environment={**environment, "TMUX": ""})
 
     def _ask(self, *words, environment=None):
@@ -107,3 +109,4 @@ class Pane:
 
     def close(self):
         self._ask("kill-server")
+        shutil.rmtree(self.sockets)

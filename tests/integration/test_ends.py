@@ -76,7 +76,7 @@ class Run:
         self.out = suite.folder / "out"
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen(
-                [BERTH, "run", "--", *command] if runner else command, cwd=suite.folder, stdin=subprocess.DEVNULL,
+                [BERTH, "run", "--", *command] if runner else command, cwd=suite.folder, stdin=subprocess.PIPE,
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=suite.environment(
                     APP_URL=url(databases["platform"], "platform"), BERTH_REPORT_DIR=str(reports)))
         built = until(lambda: list(suite.folder.glob("built-*")) or self.process.poll() is not None, 60, "a schema")
@@ -153,3 +153,19 @@ def test_the_end_of_a_plain_run(shared_daemon, databases, start, how):
     else:
         report = report_of(run)
         assert {key: report[key] for key in end.report} == end.report
+
+
+def test_a_run_in_a_debugger_loses_nothing_and_goes_on(shared_daemon, databases, start):
+    """For hours, as far as anybody can tell: nothing of it expires, asleep or awake."""
+    run = start(End("breakpoint()", ["-n0", "-s"], 0, {}), runner=False)
+    before = databases["platform"].schemas("platform")
+    for doze in (False, True):
+        if doze:
+            os.kill(run.controller, signal.SIGSTOP)
+        kept = [kept for database in shared_daemon.sweep()["databases"] for kept in database["kept"]]
+        assert [(one["schema"], one["reason"]) for one in kept] == [(before[0], "live")]
+    os.kill(run.controller, signal.SIGCONT)
+    run.process.stdin.write(b"continue\n")
+    run.process.stdin.close()
+    assert run.wait()[0] == 0
+    assert_nothing_is_left(shared_daemon, databases)
