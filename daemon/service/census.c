@@ -37,6 +37,8 @@ struct census {
         uint64_t connect_timeout, start_grace;
         census_done_fn *done;
         void *owner;
+        census_suspect_fn *may_drop; /* or NULL */
+        void *may_drop_owner;
 
         unsigned n_targets, n_running;
         struct census_target *targets;
@@ -257,17 +259,25 @@ static const char *own_label(const struct census_target *target, const struct pg
         return NULL;
 }
 
+/* Ours, and not of this census. Is it a drop that we have lost, or does it look at something else? */
+static bool may_drop(const struct census *census, const char *pid)
+{
+        return !census->may_drop || !pid || census->may_drop(census->may_drop_owner, atoi(pid));
+}
+
 /*
  * A connection of a daemon that is not one of this census. Of another daemon that lives on this host: its own
  * affair, for of two on one ledger only one can live. Of one that died here: an orphan. Otherwise nothing can be
  * said of it.
  */
-static void take_sweep(struct census_target *target, const char *own, const char *label)
+static void take_sweep(struct census_target *target, const char *own, const char *label, const char *pid)
 {
         struct env *env = target->census->env;
         struct berth_token us, them;
         bool from_here = own && life_of(own, &us) && life_of(label, &them) && us.random == them.random;
 
+        if (from_here && !strcmp(own, label) && !may_drop(target->census, pid))
+                return;
         if (from_here && strcmp(own, label) != 0) {
                 if (env->ops->process_started_by(env, (pid_t)them.pid, them.epoch_sec * USEC_PER_SEC))
                         return;
@@ -292,7 +302,7 @@ static const struct census_stage *take_sessions(struct census_target *target, co
                 if (census_label(label, namespace))
                         live_report_add(target->census->report, namespace);
                 else if (!strncmp(label, "berthd-", 7) && !is_ours(target, pg_cell(answer, i, PID)))
-                        take_sweep(target, own, label);
+                        take_sweep(target, own, label, pg_cell(answer, i, PID));
         }
         if (target->orphan[0] && target->n_endings++ < ENDINGS_MAX)
                 return &ending;
@@ -534,6 +544,12 @@ struct census *census_new(struct env *env, struct pg *pg, struct databases *data
         }
         census->tick = env->ops->timer_new(env, tick, census);
         return census;
+}
+
+void census_suspect(struct census *census, census_suspect_fn *suspect, void *owner)
+{
+        census->may_drop = suspect;
+        census->may_drop_owner = owner;
 }
 
 static void target_clear(struct census_target *target)

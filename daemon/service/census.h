@@ -39,7 +39,7 @@ struct census_target {
         unsigned n_schemas;
         struct census_schema *schemas; /* those whose names parse; sorted by name */
         /* To its cluster a sweep is connected that may be an earlier one of ours: by another life of this daemon, or
-         * by this one on a connection that was lost. */
+         * by this one on a connection that was lost (census_suspect). */
         bool foreign_sweep;
         char orphan[NAMES_MAX + 1]; /* label of a life that has ended and left backends; "": none */
         unsigned n_endings;         /* how often they were asked to end, in this take */
@@ -60,6 +60,13 @@ struct census *census_free(struct census *census);
  * called later, once.
  */
 void census_take(struct census *census, const char *unsettled);
+
+/*
+ * Which backends of our own may still be at a drop? All that have our label and are not the census's, if this is not
+ * told: we also look at locks and at public, over connections of their own.
+ */
+typedef bool census_suspect_fn(void *owner, int backend_pid);
+void census_suspect(struct census *census, census_suspect_fn *may_drop, void *owner);
 
 const struct live_set *census_live(const struct census *census); /* NULL: incomplete */
 const struct live_report *census_report(const struct census *census);

@@ -46,6 +46,7 @@ struct drop_outcome {
         bool gone;          /* with failed: it had been dropped already, and not by us; nothing to report */
         bool ledger_failed; /* the claim could not be written; go no further */
         bool torn;          /* a part of it is missing: the claim stays */
+        int backend;        /* with unknown: of which it is not known; 0: nor which one it is */
         char sqlstate[6];
         char *detail; /* taken by the receiver; or NULL */
 };

@@ -20,8 +20,10 @@ static void aftermath_again(struct drop *drop)
         }
         /* A DROP whose COMMIT was never sent can only be rolled back; one whose COMMIT was sent may still
          * come. */
-        if (drop->commit_sent)
+        if (drop->commit_sent) {
                 drop->outcome.verdict = SWEEP_UNKNOWN;
+                drop->outcome.backend = drop->backend_pid;
+        }
         drop_settle(drop);
 }
 

@@ -71,10 +71,12 @@ void sightings_load(struct sightings *sightings, const struct ledger_change *row
 {
         struct entry *entry = find(sightings, row->database, row->schema, row->oid, true);
 
-        if (row->kind == LEDGER_CLAIMED)
+        if (row->kind == LEDGER_CLAIMED) {
                 entry->sighting.claimed = entry->sighting.unsettled = true;
-        else
+                entry->sighting.backend = SIGHTING_EARLIER_LIFE;
+        } else {
                 entry->sighting.first_seen = row->time_usec;
+        }
 }
 
 uint64_t sightings_first_seen(struct sightings *sightings, const char *database,
@@ -98,7 +100,7 @@ const struct sighting *sightings_claim(struct sightings *sightings, const char *
 }
 
 void sightings_set_claimed(struct sightings *sightings, const char *database,
-                           const struct census_schema *schema, bool unsettled, bool torn)
+                           const struct census_schema *schema, bool unsettled, bool torn, int backend)
 {
         struct entry *entry = find(sightings, database, schema->name, schema->oid, unsettled || torn);
 
@@ -107,6 +109,19 @@ void sightings_set_claimed(struct sightings *sightings, const char *database,
         entry->sighting.claimed = unsettled || torn;
         entry->sighting.unsettled = unsettled;
         entry->sighting.torn = torn;
+        entry->sighting.backend = backend;
+}
+
+bool sightings_may_drop(void *owner, int backend)
+{
+        struct sightings *sightings = owner;
+        const struct entry *entry, *next;
+
+        HASH_ITER (hh, sightings->all, entry, next)
+                if (entry->sighting.claimed && entry->sighting.unsettled &&
+                    (!entry->sighting.backend || entry->sighting.backend == backend))
+                        return true;
+        return false;
 }
 
 static const struct census_schema *listed(struct census *census, const struct sighting *sighting)

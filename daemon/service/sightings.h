@@ -22,6 +22,8 @@ struct failure {
         char *detail; /* or NULL */
 };
 
+#define SIGHTING_EARLIER_LIFE (-1)
+
 struct sighting {
         char *database, *schema, *oid;
         char namespace[NAMES_NAMESPACE_MAX + 1];
@@ -29,6 +31,7 @@ struct sighting {
         bool claimed;
         bool unsettled; /* it is not known whether the drop that claimed it has ended */
         bool torn;      /* it came half way: the claim stays until the schema is gone */
+        int backend;    /* that drop's; 0: not known, SIGHTING_EARLIER_LIFE: none of ours */
         struct failure failure;
 };
 
@@ -47,7 +50,9 @@ const struct sighting *sightings_claim(struct sightings *sightings, const char *
                                        const struct census_schema *schema);
 /* How a drop has left it; neither: without a claim. */
 void sightings_set_claimed(struct sightings *sightings, const char *database,
-                           const struct census_schema *schema, bool unsettled, bool torn);
+                           const struct census_schema *schema, bool unsettled, bool torn, int backend);
+/* Could that backend of ours be at a drop whose end is not known? census_suspect_fn. */
+bool sightings_may_drop(void *sightings, int backend);
 /* A list of schemas has just been made: of the claimed ones it says which are missing a part. */
 void sightings_note_begun(struct sightings *sightings, struct census *census);
 

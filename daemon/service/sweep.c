@@ -221,7 +221,7 @@ static void dropped(void *owner, const struct drop_outcome *outcome)
 
         (void)memcpy(item->sqlstate, outcome->sqlstate, sizeof(item->sqlstate));
         sightings_set_claimed(sweeper->sightings, candidate->target->name, candidate->schema,
-                              outcome->verdict == SWEEP_UNKNOWN, outcome->torn);
+                              outcome->verdict == SWEEP_UNKNOWN, outcome->torn, outcome->backend);
         note_failure(sweeper, candidate, outcome);
         sweeper->drop = drop_free(sweeper->drop);
         /* Gone already, and not by us: then there is nothing to say but that it is gone. */
@@ -460,6 +460,7 @@ int sweeper_start(struct sweeper *sweeper, const struct sweep_request *request)
         settling_watch(sweeper->settling, true);
         sweeper->census =
                 census_new(tools->env, tools->pg, sweeper->databases, tools->settings, census_done, sweeper);
+        census_suspect(sweeper->census, sightings_may_drop, sweeper->sightings);
         take_census(sweeper);
         return 0;
 }

@@ -16,6 +16,7 @@
 #include "service/sweep.h"
 #include "util/alloc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@
 #define CALLER         7
 #define SCHEMA         "test_abc_gw0"
 #define OID            "16400"
-#define BACKEND_PID    "4711"
+#define LABEL          "berthd-system-p7t1700000000r00000001"
 
 struct story {
         struct pg pg; /* first */
@@ -39,6 +40,9 @@ struct story {
         unsigned n_dry, n_real; /* finished */
         bool asks_again;        /* for a dry run, as soon as one has finished */
         bool falls_short;       /* a sweep is not complete to the end */
+        int last_pid,
+                commits; /* backends; that of the drop whose COMMIT is not answered, while it is there */
+        bool loses_commits;
 };
 
 /* ---- the server ---- */
@@ -49,18 +53,46 @@ struct pg_connection {
         void *owner;
         enum pg_question question;
         struct timer *reply;
+        int pid;
 };
+
+/* Whoever asks; another connection of ours, which looks at something; and the drop that was lost. */
+static void list_sessions(struct pg_connection *c, struct pg_answer *answer)
+{
+        static char pids[3][12];
+        static const char *cells[3 * 3];
+        const int all[] = {c->pid, 4000, c->story->commits};
+
+        answer->n_rows = c->story->commits ? 3 : 2;
+        answer->n_columns = 3;
+        answer->cells = cells;
+        for (unsigned i = 0; i < answer->n_rows; i++) {
+                (void)snprintf(pids[i], sizeof(pids[i]), "%d", all[i]);
+                cells[3 * i] = LABEL;
+                cells[3 * i + 1] = pids[i];
+                cells[3 * i + 2] = "main";
+        }
+}
+
+static void lose_commit(struct pg_connection *c, struct pg_answer *answer)
+{
+        answer->outcome = PG_LOST;
+        answer->message = "it is not there";
+        c->story->commits = c->pid;
+}
 
 /* A drop comes to nothing: somebody uses it. */
 static void on_reply(void *owner)
 {
-        static const char *const identity[PG_IDENTIFY_COLUMNS_] = {
-                "1", "1", "86400000000", "here", "1", "f", "f", BACKEND_PID, "t", "6400", "1000", "150000"};
+        char pid[12];
+        const char *const identity[PG_IDENTIFY_COLUMNS_] = {
+                "1", "1", "86400000000", "here", "1", "f", "f", pid, "t", "6400", "1000", "150000"};
         static const char *const schema[] = {SCHEMA, OID, "somebody", "t", "f"};
         static const char *const pin[] = {OID};
         struct pg_connection *c = owner;
-        struct pg_answer answer = {.question = c->question, .message = "", .backend_pid = atoi(BACKEND_PID)};
+        struct pg_answer answer = {.question = c->question, .message = "", .backend_pid = c->pid};
 
+        (void)snprintf(pid, sizeof(pid), "%d", c->pid);
         if (c->question == PG_IDENTIFY) {
                 answer.n_rows = 1;
                 answer.n_columns = PG_IDENTIFY_COLUMNS_;
@@ -72,7 +104,11 @@ static void on_reply(void *owner)
         } else if (c->question == PG_DROP_PIN) {
                 answer.n_rows = answer.n_columns = 1;
                 answer.cells = pin;
-        } else if (c->question == PG_DROP) {
+        } else if (c->question == PG_SESSIONS) {
+                list_sessions(c, &answer);
+        } else if (c->question == PG_COMMIT && c->story->loses_commits) {
+                lose_commit(c, &answer);
+        } else if (c->question == PG_DROP && !c->story->loses_commits) {
                 answer.outcome = PG_SQL_ERROR;
                 (void)strcpy(answer.sqlstate, "55006");
         }
@@ -95,7 +131,8 @@ static struct pg_connection *open_connection(struct pg *pg, const char *conninfo
         struct pg_connection *c = NEW(struct pg_connection);
 
         (void)conninfo;
-        *c = (struct pg_connection){.story = story, .answered = answered, .owner = owner};
+        *c = (struct pg_connection){
+                .story = story, .answered = answered, .owner = owner, .pid = 5000 + ++story->last_pid};
         c->reply = env->ops->timer_new(env, on_reply, c);
         ask(c, PG_CONNECT, NULL, timeout_usec);
         return c;
@@ -272,6 +309,27 @@ static void a_sweep_that_the_ledger_stops_says_that_it_is_not_complete(void **st
         assert_false(memory_ledger_last(story->memory, LEDGER_SWEPT)->complete);
 }
 
+/* ---- claims ---- */
+
+static void a_lost_drop_is_waited_for_and_not_whoever_else_of_us_is_connected(void **state)
+{
+        struct story *story = *state;
+
+        story->settings.unleased_grace = 0;
+        story->loses_commits = true;
+        pass(story, 15 * USEC_PER_SEC);
+        assert_int_equal(sweeper_last(story->sweeper)->items[0].verdict, SWEEP_UNKNOWN);
+        story->loses_commits = false;
+        pass(story, SWEEP_INTERVAL);
+        assert_true(story->n_real > 1);
+        assert_int_equal(sweeper_last(story->sweeper)->items[0].verdict, SWEEP_UNKNOWN);
+        assert_int_equal(memory_ledger_count(story->memory, LEDGER_UNCLAIMED), 0);
+        story->commits = 0;
+        pass(story, SWEEP_INTERVAL + 2 * USEC_PER_SEC);
+        assert_int_equal(sweeper_last(story->sweeper)->items[0].verdict, SWEEP_FAILED);
+        assert_true(memory_ledger_count(story->memory, LEDGER_UNCLAIMED) > 0);
+}
+
 /* ---- when they come ---- */
 
 static void a_dry_run_does_not_put_off_the_next_try_of_a_drop(void **state)
@@ -325,6 +383,7 @@ int main(void)
                 STORY(why_it_is_kept_is_recorded_once_also_if_a_dry_run_found_it_first),
                 STORY(of_two_sweeps_the_one_that_runs_has_the_last_word),
                 STORY(a_sweep_that_the_ledger_stops_says_that_it_is_not_complete),
+                STORY(a_lost_drop_is_waited_for_and_not_whoever_else_of_us_is_connected),
                 STORY(a_dry_run_does_not_put_off_the_next_try_of_a_drop),
                 STORY(one_dry_run_after_the_other_keeps_no_sweep_from_its_turn),
                 STORY(a_sweep_of_one_database_does_not_stand_for_the_one_of_all),
