@@ -224,13 +224,13 @@ static void dropped(void *owner, const struct drop_outcome *outcome)
                               outcome->verdict == SWEEP_UNKNOWN, outcome->torn, outcome->backend);
         note_failure(sweeper, candidate, outcome);
         sweeper->drop = drop_free(sweeper->drop);
+        if (outcome->verdict == SWEEP_KEPT && outcome->reason == KEPT_ACTIVE_DETECTION_INCOMPLETE)
+                fall_short(sweeper, outcome->detail);
         /* Gone already, and not by us: then there is nothing to say but that it is gone. */
         sweep_conclude(sweeper, item, outcome->gone ? SWEEP_DROPPED : outcome->verdict, outcome->reason,
                        outcome->detail);
-        if (outcome->ledger_failed) {
+        if (outcome->ledger_failed)
                 sweeper->halt = "the ledger cannot be written";
-                fall_short(sweeper, sweeper->halt);
-        }
         sweeper->current++;
         next_candidate(sweeper);
 }
@@ -306,12 +306,10 @@ static void drop_is_ready(void *owner)
         look_at_ourselves(sweeper);
         if (!sweeper->halt && census_live(sweeper->census) && is_stale(sweeper) && look_again(sweeper))
                 return;
-        if (!sweeper->halt) {
+        if (sweeper->halt)
+                drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
+        else
                 judge_again(sweeper);
-                return;
-        }
-        fall_short(sweeper, sweeper->halt);
-        drop_cancel(sweeper->drop, KEPT_ACTIVE_DETECTION_INCOMPLETE, alloc_string(sweeper->halt));
 }
 
 static void say_longer(struct sweeper *sweeper, const struct census_target *target)
