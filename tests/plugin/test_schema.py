@@ -519,6 +519,13 @@ def test_what_is_no_target_is_told_so(leased, wrong):
         pytest_berth.guard(wrong)
 
 
+def test_a_function_that_makes_something_else_is_told_so(leased, database):
+    psycopg = pytest.importorskip("psycopg")
+    for make in (lambda: connect_psycopg2(database), lambda: psycopg.AsyncConnection.connect(**database), object):
+        with pytest.raises(BerthError, match="makes (connection|AsyncConnection|object), and no connection of asyncpg"):
+            pytest_berth.guard(make)
+
+
 def test_a_suffix_that_does_not_fit_is_refused(leased):
     with pytest.raises(pytest_berth.NameTooLong):
         pytest_berth.connect_args("s" * 40)

@@ -126,7 +126,7 @@ class _AsyncpgAdapter(Adapter):
 
     def transact(self, function: Callable[[Any], Any], fresh: bool = False) -> Any:
         with _Loop() as self._loop:
-            connection = self._loop.wait(self.target())
+            connection = self._connect(self._loop)
             try:
                 transaction = connection.transaction()
                 self._loop.wait(transaction.start())
@@ -139,6 +139,15 @@ class _AsyncpgAdapter(Adapter):
                 return result
             finally:
                 self._loop.wait(connection.close())
+
+    def _connect(self, loop: "_Loop") -> Any:
+        made = self.target()
+        if inspect.isawaitable(made):
+            made = loop.wait(made)
+        if not hasattr(made, "fetch") or not hasattr(made, "transaction"):
+            raise BerthError(f"the function that was given makes {type(made).__name__}, and no connection of asyncpg",
+                             "pass the connection itself, or a synchronous one")
+        return made
 
     def examine(self, function: Callable[[Any], Any]) -> Any:
         return self.transact(function)
