@@ -265,13 +265,14 @@ void batch_write(struct writer *writer)
 static void prune(struct writer *writer, uint64_t before)
 {
         bool more = true;
-        int r = prune_step(writer->store, before, &more);
+        int r = prune_step(writer->store, &writer->prune_pass, before, &more);
 
         if (r == STORE_E_DOUBTFUL)
                 trouble_set_doubtful(writer, store_error(writer->store));
         /* Any other failure can wait for the next day. */
         if (!r && more)
                 return;
+        writer->prune_pass = (struct prune_pass){0};
         pthread_mutex_lock(&writer->lock);
         if (writer->prune_before == before)
                 writer->prune_before = 0;

@@ -13,6 +13,7 @@
 
 #include "store/history.h"
 #include "store/place.h"
+#include "store/prune.h"
 #include "store/recall.h"
 #include "store/store.h"
 
@@ -60,6 +61,7 @@ struct writer {
 
         struct item_list backlog; /* the thread's own, from here to stop_by */
         uint64_t retry_at, pause_usec;
+        struct prune_pass prune_pass;
         uint64_t failing_since; /* monotonic; 0: not failing */
         bool is_noted;          /* the trouble has its event in the backlog */
         bool wal_is_large;
