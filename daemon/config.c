@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "config_options.h"
+#include "proto/protocol.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SYSTEM_FILE "/etc/berth/berth.conf"
 #define FILE_MAX    (1024 * 1024)
 #define LINE_MAX_   65000 /* below ini_max_line: inih would make two lines of a longer one */
 
@@ -122,6 +122,10 @@ static int take_value(void *user, const char *section, const char *name, const c
                 ok = config_set(source->config, name, value, &message);
         if (!ok)
                 complain(source, message);
+        else if (strcmp(section, "databases") == 0)
+                config_note_database(source->config, name, source->path, source->line);
+        else
+                config_note(source->config, name, value, source->path, source->line);
         return 1;
 }
 
@@ -190,6 +194,10 @@ static void read_config(struct config *config, const char *path, bool must_exist
         _cleanup_free_ char *text = read_file(path, &size);
         struct source source = {.config = config, .errors = errors, .path = path, .text = text};
 
+        if (text) {
+                config->files = alloc_array(config->files, ++config->n_files, sizeof(*config->files));
+                config->files[config->n_files - 1] = alloc_string(path);
+        }
         if (text && strlen(text) < size)
                 (void)fprintf(errors, "%s:%u: a NUL byte\n", path, line_of(text));
         else if (text)
@@ -237,7 +245,7 @@ struct config *config_load(const char *path, bool user, char **ret_errors)
         _cleanup_(config_freep) struct config *config = config_new(user);
         _cleanup_free_ char *standard =
                 user ? config_user_path("XDG_CONFIG_HOME", ".config", "berth/berth.conf")
-                     : alloc_string(SYSTEM_FILE);
+                     : alloc_string(BERTH_SYSTEM_CONFIG);
         _cleanup_free_ char *text = NULL;
         size_t length = 0;
         FILE *errors = open_memstream(&text, &length);

@@ -14,7 +14,19 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* Where a value was set. */
+struct config_origin {
+        char *text; /* as it was written; NULL: nowhere, it is as in the table */
+        char *file; /* NULL: by the command line */
+        unsigned line;
+        bool is_standard; /* text is the default of a user's own instance */
+};
+
 struct config {
+        struct config_origin *origins;          /* of the options, by their place in the table */
+        struct config_origin *database_origins; /* by their place in the settings */
+        char **files;                           /* that were read, in that order */
+        unsigned n_files;
         struct settings settings;
         char *socket;
         char *state_dir;
@@ -41,3 +53,8 @@ static inline void config_freep(struct config **config)
 /* What a running daemon cannot take over from a new file; NULL: nothing. */
 const char *config_needs_restart(const struct config *old, const struct config *new);
 void config_print_help(FILE *out);
+
+/* As io.berth.manage.GetConfiguration replies it; no passwords. The caller owns it. */
+struct cJSON *config_describe(const struct config *config);
+/* The first file that holds a password and may be read by everybody, or NULL. */
+const char *config_exposed_file(const struct config *config);

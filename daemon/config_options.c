@@ -283,6 +283,42 @@ bool config_set(struct config *config, const char *name, const char *value, char
         return false;
 }
 
+const char *config_option_name(size_t i, const char **ret_standard)
+{
+        if (i >= N_OPTIONS)
+                return NULL;
+        *ret_standard = options[i].standard;
+        return options[i].name;
+}
+
+static void forget(struct config_origin *origin)
+{
+        free(origin->text);
+        free(origin->file);
+}
+
+static void note(struct config_origin *origin, const char *text, const char *file, unsigned line)
+{
+        forget(origin);
+        *origin = (struct config_origin){.text = alloc_string(text), .file = alloc_string(file), .line = line};
+}
+
+void config_note(struct config *config, const char *name, const char *text, const char *file, unsigned line)
+{
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                if (strcmp(options[i].name, name) == 0)
+                        note(&config->origins[i], text, file, line);
+}
+
+void config_note_database(struct config *config, const char *name, const char *file, unsigned line)
+{
+        const struct settings *settings = &config->settings;
+
+        for (unsigned i = 0; i < settings->n_databases; i++)
+                if (strcmp(settings->databases[i].name, name) == 0)
+                        note(&config->database_origins[i], settings->databases[i].conninfo, file, line);
+}
+
 bool config_set_database(struct config *config, const char *name, const char *conninfo, char **ret_message)
 {
         struct settings *settings = &config->settings;
@@ -309,6 +345,9 @@ bool config_set_database(struct config *config, const char *name, const char *co
                 settings->databases = alloc_array(settings->databases, ++settings->n_databases,
                                                   sizeof(*settings->databases));
                 settings->databases[i] = (struct database_setting){.name = alloc_string(name)};
+                config->database_origins = alloc_array(config->database_origins, settings->n_databases,
+                                                       sizeof(*config->database_origins));
+                config->database_origins[i] = (struct config_origin){.text = NULL};
         }
         free(settings->databases[i].conninfo);
         settings->databases[i].conninfo = alloc_string(conninfo);
@@ -326,6 +365,14 @@ char *config_user_path(const char *variable, const char *below_home, const char 
         return alloc_printf("%s/%s/%s", home && *home == '/' ? home : "", below_home, name);
 }
 
+static void note_standard(struct config *config, const char *name, const char *text)
+{
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                if (strcmp(options[i].name, name) == 0)
+                        config->origins[i] =
+                                (struct config_origin){.text = alloc_string(text), .is_standard = true};
+}
+
 static char *user_socket(void)
 {
         char path[PATH_MAX];
@@ -339,6 +386,8 @@ struct config *config_new(bool user)
         struct config *config = NEW(struct config);
         char *message;
 
+        config->origins = alloc_zero(N_OPTIONS * sizeof(*config->origins));
+
         for (size_t i = 0; i < N_OPTIONS; i++)
                 if (!config_set(config, options[i].name, options[i].standard, &message))
                         abort(); /* a mistake in the table, found by its test */
@@ -348,6 +397,9 @@ struct config *config_new(bool user)
                 config->socket = user_socket();
                 config->state_dir = config_user_path("XDG_STATE_HOME", ".local/state", "berth");
                 config->idle_exit = 15 * 60 * SECOND;
+                note_standard(config, "socket", config->socket);
+                note_standard(config, "state_dir", config->state_dir);
+                note_standard(config, "idle_exit", "15min");
         }
         return config;
 }
@@ -360,6 +412,15 @@ struct config *config_free(struct config *config)
                 free(config->settings.databases[i].name);
                 free(config->settings.databases[i].conninfo);
         }
+        for (size_t i = 0; i < N_OPTIONS; i++)
+                forget(&config->origins[i]);
+        for (unsigned i = 0; i < config->settings.n_databases; i++)
+                forget(&config->database_origins[i]);
+        for (unsigned i = 0; i < config->n_files; i++)
+                free(config->files[i]);
+        free(config->origins);
+        free(config->database_origins);
+        free(config->files);
         free(config->settings.databases);
         free(config->socket);
         free(config->state_dir);

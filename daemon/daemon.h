@@ -16,6 +16,8 @@ struct daemon_options {
         bool create_ledger; /* an operator wants an empty one in place of one that is missing */
 };
 
+/* NULL: it is wrong, *ret_errors has a line for each reason. */
+struct config *daemon_read_config(const struct daemon_options *options, char **ret_errors);
 /*
  * NULL: it is wrong, and the log has every reason. What the command line says is in it. The caller gives it
  * to daemon_run, or frees it.

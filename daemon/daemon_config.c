@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "config_options.h"
 #include "daemon_internal.h"
 #include "os/notify.h"
+#include "proto/json.h"
 #include "server/http.h"
 #include "server/monitor.h"
 #include "startup.h"
@@ -21,21 +23,22 @@ static void log_lines(const char *lines)
         }
 }
 
-static void override(char **field, const char *value)
+static void override(struct config *config, const char *name, char **field, const char *value)
 {
         if (!value)
                 return;
         free(*field);
         *field = alloc_string(value);
+        config_note(config, name, value, NULL, 0);
 }
 
-static struct config *load_config(const struct daemon_options *options, char **ret_errors)
+struct config *daemon_read_config(const struct daemon_options *options, char **ret_errors)
 {
         struct config *config = config_load(options->config_path, options->user, ret_errors);
 
         if (config) {
-                override(&config->socket, options->socket);
-                override(&config->state_dir, options->state_dir);
+                override(config, "socket", &config->socket, options->socket);
+                override(config, "state_dir", &config->state_dir, options->state_dir);
         }
         return config;
 }
@@ -43,7 +46,7 @@ static struct config *load_config(const struct daemon_options *options, char **r
 struct config *daemon_load_config(const struct daemon_options *options)
 {
         _cleanup_free_ char *errors = NULL;
-        struct config *config = load_config(options, &errors);
+        struct config *config = daemon_read_config(options, &errors);
 
         if (!config)
                 log_lines(errors);
@@ -91,6 +94,8 @@ static void apply_config(struct daemon *d, struct config *config)
         monitor_touch(d->services.monitor);
         if (strcmp(old->metrics_listen, config->metrics_listen) != 0)
                 daemon_serve_metrics(d);
+        (void)json_free(d->services.configuration);
+        d->services.configuration = config_describe(config);
         (void)config_free(old);
         log_info("configuration read again: databases=%u", d->settings.n_databases);
 }
@@ -101,7 +106,7 @@ void daemon_reload(struct daemon *d)
         struct config *config;
 
         notify_reloading();
-        config = load_config(d->options, &errors);
+        config = daemon_read_config(d->options, &errors);
         free(d->reload_error);
         d->reload_error = NULL;
         if (config) {

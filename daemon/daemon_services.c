@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon_internal.h"
+#include "daemon_diagnose.h"
 #include "os/notify.h"
+#include "proto/json.h"
 #include "server/http.h"
 #include "server/measure.h"
 #include "server/monitor.h"
@@ -45,6 +47,30 @@ static void on_lease_ended(void *owner, const struct lease *lease)
 
 /* ---- making them ---- */
 
+static void on_configuration(void *owner, finding_fn *tell, void *listener)
+{
+        const struct daemon *d = owner;
+
+        diagnose_configuration(d->config, d->reload_error, tell, listener);
+}
+
+static struct doctor *make_doctor(struct daemon *d)
+{
+        const struct services *s = &d->services;
+        const struct doctor_sources sources = {
+                .env = s->env,
+                .pg = d->pg,
+                .databases = s->databases,
+                .settings = &d->settings,
+                .ledger = s->ledger,
+                .lock_budget = s->lock_budget,
+                .public_watch = s->public_watch,
+                .sweeper = s->sweeper,
+        };
+
+        return doctor_new(&sources, on_configuration, d, services_diagnosed, &d->services);
+}
+
 void daemon_make_services(struct daemon *d)
 {
         struct services *s = &d->services;
@@ -60,15 +86,16 @@ void daemon_make_services(struct daemon *d)
         s->databases = databases_new(s->env, d->pg, &d->settings);
         s->leases = leases_new(s->env, s->ledger, &d->settings, &d->lease_events, s);
         s->slots = slots_new(s->env, s->ledger, s->databases, d->pg, &d->settings, &services_slot_events, s);
-        s->public_watch =
-                public_watch_new(s->env, d->pg, s->ledger, s->databases, s->leases, &d->settings);
+        s->public_watch = public_watch_new(s->env, d->pg, s->ledger, s->databases, s->leases, &d->settings);
         s->lock_budget = lock_budget_new(s->env, d->pg, s->databases, s->slots, &d->settings);
         s->sweeper = sweeper_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->slots, &d->settings,
                                  &services_sweep_events, s);
         s->locks = locks_new(s->env, d->pg, s->databases, &d->settings, services_lock_found, s);
         s->holders = holders_new(s->env, d->pg, s->databases, &d->settings, services_holder_found, s);
+        s->configuration = config_describe(d->config);
         s->explainer = explainer_new(s->env, d->pg, s->ledger, s->databases, s->leases, s->sweeper,
                                      &d->settings, services_explained, s);
+        s->doctor = make_doctor(d);
         daemon_find_limits(d->config, &limits);
         s->server = server_new(d->base, services_methods, s, &limits, services_connection_closed);
         measure_begin(s);
@@ -84,6 +111,8 @@ void daemon_free_services(struct daemon *d)
         d->http = http_free(d->http);
         s->server = server_free(s->server);
         s->monitor = monitor_free(s->monitor);
+        s->doctor = doctor_free(s->doctor);
+        s->configuration = json_free(s->configuration);
         s->explainer = explainer_free(s->explainer);
         s->holders = holders_free(s->holders);
         s->locks = locks_free(s->locks);

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "detach.h"
+#include "daemon_diagnose.h"
 #include "proto/json.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -16,7 +17,7 @@
 /* libc looks for this one by name: it must not be hidden as everything else is. */
 __attribute__((visibility("default"))) const char *argp_program_version = "berthd " BERTH_VERSION;
 
-enum { KEY_HELP_CONFIG = 256, KEY_CHECK_CONFIG, KEY_CREATE_LEDGER, KEY_DETACH };
+enum { KEY_HELP_CONFIG = 256, KEY_CHECK_CONFIG, KEY_CREATE_LEDGER, KEY_DETACH, KEY_DIAGNOSE, KEY_SHOW_CONFIG };
 
 static const struct argp_option argp_options[] = {
         {"config", 'c', "FILE", 0, "Read FILE, and conf.d/*.conf beside it (/etc/berth/berth.conf)", 0},
@@ -27,6 +28,10 @@ static const struct argp_option argp_options[] = {
         {"create-ledger", KEY_CREATE_LEDGER, NULL, 0, "Begin an empty ledger where the old one is missing",
          0},
         {"check-config", KEY_CHECK_CONFIG, NULL, 0, "Say what is wrong with the configuration, and exit", 0},
+        {"show-config", KEY_SHOW_CONFIG, NULL, 0,
+         "Print the configuration in force and where each value comes from, as JSON, and exit", 0},
+        {"diagnose", KEY_DIAGNOSE, NULL, 0,
+         "Look for what is wrong, without a daemon: a line of JSON for each finding; exit", 0},
         {"help-config", KEY_HELP_CONFIG, NULL, 0, "Show every option of the configuration, and exit", 0},
         {"debug", 'd', NULL, 0, "Log more", 0},
         {0},
@@ -34,7 +39,7 @@ static const struct argp_option argp_options[] = {
 
 struct arguments {
         struct daemon_options options;
-        bool check_config, help_config, debug;
+        bool check_config, help_config, show_config, diagnose, debug;
 };
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -65,6 +70,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
                 return 0;
         case KEY_CHECK_CONFIG:
                 arguments->check_config = true;
+                return 0;
+        case KEY_DIAGNOSE:
+                arguments->diagnose = true;
+                return 0;
+        case KEY_SHOW_CONFIG:
+                arguments->show_config = true;
                 return 0;
         case KEY_HELP_CONFIG:
                 arguments->help_config = true;
@@ -102,6 +113,10 @@ int main(int argc, char *argv[])
                 config_print_help(stdout);
                 return EX_OK;
         }
+        if (arguments.diagnose)
+                return diagnose_once(&arguments.options);
+        if (arguments.show_config)
+                return diagnose_show_config(&arguments.options);
         config = daemon_load_config(&arguments.options);
         if (!config)
                 return EX_CONFIG;

@@ -10,6 +10,7 @@
 
 #define BERTH_SOCKET_NAME     "berth/io.berth.lease" /* below $XDG_RUNTIME_DIR or /run */
 #define BERTH_SYSTEM_SOCKET   "/run/berth/io.berth.lease"
+#define BERTH_SYSTEM_CONFIG   "/etc/berth/berth.conf"
 #define BERTH_SOCKET_PATH_MAX 107 /* sizeof sun_path - 1 */
 
 /* Environment a run is given. */

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATH_SIZE 4096
+#define PATH_SIZE AUTOSTART_PATH_SIZE
 
 extern char **environ;
 
@@ -59,7 +59,7 @@ static bool is_beside_us(char ret[PATH_SIZE])
 }
 
 /* Where the sbin folders are not in a user's path. */
-static bool find_program(char ret[PATH_SIZE])
+bool autostart_find_program(char ret[PATH_SIZE])
 {
         const char *program = getenv(BERTH_ENV_DAEMON), *path = getenv("PATH");
 
@@ -157,7 +157,7 @@ int autostart(int timeout_ms, struct berth_error *error)
         bool has_ended;
         pid_t pid;
 
-        if (!find_program(program))
+        if (!autostart_find_program(program))
                 return fail(error, "there is no berthd in PATH or /usr/sbin");
         if (pipe2(messages, O_CLOEXEC) < 0)
                 return fail(error, strerror(errno));

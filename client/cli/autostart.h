@@ -14,6 +14,10 @@
  */
 bool autostart_is_due(const struct cli *cli, const struct berth_error *error);
 
+/* Where berthd is: $BERTH_DAEMON, beside us, in PATH, in the sbin folders. False: nowhere. */
+#define AUTOSTART_PATH_SIZE 4096
+bool autostart_find_program(char ret[AUTOSTART_PATH_SIZE]);
+
 #define AUTOSTART_TIMEOUT_MS 15000
 
 /* 0: somebody serves. -1: error says why not, and what to do. */

@@ -41,6 +41,7 @@ struct options {
         const char *worker;
         const char *database;
         const char *reason;
+        const char *config;
         bool keep, no_wait;
         bool all, watch;
         bool dry_run;
@@ -95,5 +96,7 @@ int cmd_report(struct cli *cli);
 int cmd_revoke(struct cli *cli);
 int cmd_keep(struct cli *cli);
 int cmd_name(struct cli *cli);
+int cmd_doctor(struct cli *cli);
+int cmd_config(struct cli *cli);
 int cmd_metrics(struct cli *cli);
 int cmd_top(struct cli *cli);

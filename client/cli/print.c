@@ -123,6 +123,29 @@ char *print_cut(const char *text, int columns)
         return cut;
 }
 
+char *print_cut_middle(const char *text, int columns)
+{
+        int left = (columns - 1) / 2, right = print_columns(text) - (columns - 1 - left), next;
+        const char *end = text, *tail = text;
+        char *cut = NULL;
+
+        if (print_columns(text) <= columns || columns < 3)
+                return print_cut(text, columns);
+        for (int taken = 0;;) {
+                size_t n = step(end, &next);
+
+                if (taken + next > left)
+                        break;
+                taken += next;
+                end += n;
+        }
+        for (int skipped = 0; skipped < right; skipped += next)
+                tail += step(tail, &next);
+        if (asprintf(&cut, "%.*s%s%s", (int)(end - text), text, print_ellipsis(), tail) < 0)
+                return NULL;
+        return cut;
+}
+
 /* C1 controls come as two bytes, C2 80 to C2 9F: a terminal takes some of them for an ESC and more. */
 static bool is_control(const unsigned char *text)
 {

@@ -20,6 +20,8 @@ int print_columns(const char *text); /* on a terminal */
 size_t print_fit(const char *text, int columns);
 /* As much of text as fits into that many columns, with an ellipsis if something is left out. Caller frees. */
 char *print_cut(const char *text, int columns);
+/* The same with both ends left: names and paths differ there. */
+char *print_cut_middle(const char *text, int columns);
 /* Text of other people stays one line and moves nothing on the terminal: control characters become ' ' or '?'. */
 void print_make_plain(char *text);
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP 2
+#define GAP    2
+#define NARROW 8
 
 struct table {
         const char *headings[TABLE_COLUMNS_MAX];
@@ -66,6 +67,18 @@ static const char *cell(const struct table *table, size_t row, int column)
         return text ? text : "";
 }
 
+/* Not to nothing: where even that does not help, the line is longer than the terminal. */
+static void shrink_widest(const struct table *table, int *widths)
+{
+        int widest = 0;
+
+        for (int column = 1; column < table->n_columns; column++)
+                if (widths[column] > widths[widest])
+                        widest = column;
+        if (widths[widest] > NARROW)
+                widths[widest]--;
+}
+
 static void measure(const struct table *table, int *widths)
 {
         int sum = 0, spare;
@@ -81,17 +94,20 @@ static void measure(const struct table *table, int *widths)
                 sum += widths[column] + (column ? GAP : 0);
         }
         spare = print_width() - 1 - sum;
-        if (spare < 0) {
+        if (spare < 0 && table->flexible >= 0) {
                 int least = print_columns(table->headings[table->flexible]);
                 int width = widths[table->flexible] + spare;
 
+                spare += widths[table->flexible] - (width > least ? width : least);
                 widths[table->flexible] = width > least ? width : least;
         }
+        for (; spare < 0; spare++)
+                shrink_widest(table, widths);
 }
 
 static void print_cell(const char *text, int width, bool is_last)
 {
-        char *cut = print_cut(text, width);
+        char *cut = print_cut_middle(text, width);
 
         (void)printf("%s%*s", cut ? cut : text, is_last ? 0 : width - print_columns(cut ? cut : text) + GAP,
                      "");

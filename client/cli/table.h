@@ -9,7 +9,7 @@
 
 struct table;
 
-/* headings ends with NULL; flexible: the column that is cut. NULL: no memory. */
+/* headings ends with NULL; flexible: the column that is cut; -1: the widest. NULL: no memory. */
 struct table *table_new(const char *const *headings, int flexible);
 struct table *table_free(struct table *table);
 /* As many cells as headings; they are copied. False: no memory. */

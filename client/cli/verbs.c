@@ -76,6 +76,11 @@ static const struct option_row keep_options[] = {
         END_ROW,
 };
 
+static const struct option_row config_options[] = {
+        {"config", 0, OPTION_TEXT, AT(config), "FILE", "look at this file, and ask no daemon"},
+        END_ROW,
+};
+
 static const struct option_row name_options[] = {
         {"app", 0, OPTION_FLAG, AT(application), NULL, "the application_name, and not the schema"},
         {"namespace", 0, OPTION_TEXT, AT(namespace), "NAME", "default: $BERTH_NAMESPACE"},
@@ -220,6 +225,25 @@ static const struct verb table[] = {
          .n_min = 1,
          .n_max = 1,
          .run = cmd_keep},
+        {.name = "doctor",
+         .schemas = "doctor",
+         .summary = "what is wrong, why it matters, and what to type",
+         .usage = "",
+         .examples = "  berth doctor\n"
+                     "  berth doctor --json | jq '.findings[] | select(.level != \"ok\")'\n"
+                     "  berth doctor --config new.conf    look before you reload\n",
+         .notes = "Works without a daemon too. Exit code 0: all is well. 1: there are findings.\n",
+         .options = config_options,
+         .run = cmd_doctor},
+        {.name = "config",
+         .schemas = "config",
+         .summary = "the configuration in force, and where each value comes from",
+         .usage = "",
+         .examples = "  berth config\n"
+                     "  berth config --json | jq -r '.options[] | select(.origin == \"file\").name'\n",
+         .notes = "Of the daemon; where none runs, of what it would read. Passwords are not shown.\n",
+         .options = config_options,
+         .run = cmd_config},
         {.name = "name",
          .schemas = "name",
          .summary = "the schema or application name of a worker",

@@ -51,6 +51,8 @@ static const struct question questions[PG_QUESTION_MAX_] = {
                                   .n_statements = 2, .n_columns = 1},
         [PG_LOCK_COUNTS]       = {.sql = sql_lock_counts,
                                   .n_statements = 2, .n_columns = 2},
+        [PG_DIAGNOSE]          = {.sql = sql_diagnose,
+                                  .n_statements = 2, .n_columns = 3, .may_be_null = COLUMN(2)},
         [PG_PUBLIC]            = {.sql = sql_public,
                                   .n_statements = 3, .n_columns = PG_PUBLIC_COLUMNS_,
                                   .may_be_null = COLUMN(PG_PUBLIC_OID) | COLUMN(PG_PUBLIC_TABLE) |

@@ -17,3 +17,4 @@ extern const char sql_holders[];
 extern const char sql_holder_busy[];
 extern const char sql_lock_counts[];
 extern const char sql_public[];
+extern const char sql_diagnose[];

@@ -105,6 +105,17 @@ typedef void ledger_done_fn(void *owner, uint64_t ticket, int error);
 /* event NULL: no more; error as above. On the loop's thread. */
 typedef void ledger_history_fn(void *owner, uint64_t ticket, const struct ledger_event *event, int error);
 
+/* Of its file. fault: what is wrong with it, one line; "" if nothing is, or if it was too big to look. */
+struct ledger_inspection {
+        int64_t bytes;
+        uint64_t took_usec;
+        bool is_too_big;
+        char fault[256];
+};
+/* On the loop's thread; error as above. */
+typedef void ledger_inspected_fn(void *owner, uint64_t ticket, const struct ledger_inspection *inspection,
+                                 int error);
+
 struct ledger;
 
 struct ledger_ops {
@@ -116,6 +127,8 @@ struct ledger_ops {
                         unsigned limit, ledger_history_fn *each, void *owner, uint64_t ticket);
         void (*recall)(struct ledger *ledger, const char *namespace, ledger_recall_fn *each, void *owner,
                        uint64_t ticket);
+        /* Reads all of it, unless it is big; what is submitted meanwhile waits. */
+        void (*inspect)(struct ledger *ledger, ledger_inspected_fn *told, void *owner, uint64_t ticket);
 };
 
 /* Implementations embed this as their first member. */

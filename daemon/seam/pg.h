@@ -68,6 +68,14 @@ enum pg_question {
         /* -                 -> enum pg_public_column, one row per table of schema public, by oid; one without a table where
          *                      there is none */
         PG_PUBLIC,
+        /*
+         * -                 -> fact, value, more; for berth doctor. Once each: role (ours, quoted; superuser "true"),
+         *                      server (its version; as a number), in_recovery, read_only, backend_pid, sees_all,
+         *                      now_usec, lock_table. Any number of: writer (a role of tests, or PUBLIC, that may create
+         *                      in public; whom that was granted to), super_writer (a test role that is superuser),
+         *                      schema (its name begins with test_; its owner, if we may not drop it)
+         */
+        PG_DIAGNOSE,
         PG_QUESTION_MAX_,
 };
 

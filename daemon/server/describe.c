@@ -241,3 +241,16 @@ struct cJSON *describe_slot_use(struct services *services, const struct slot_use
         json_add_integer(object, "sinceUSec", (int64_t)env_realtime(services->env) - held);
         return object;
 }
+
+struct cJSON *describe_finding(const struct finding *finding)
+{
+        struct cJSON *object = json_object();
+
+        json_add_string(object, "check", finding->check);
+        json_add_string(object, "database", finding->database);
+        json_add_string(object, "level", finding_level_name(finding->level));
+        json_add_string(object, "what", finding->what);
+        json_add_string(object, "why", finding->why);
+        json_add_string(object, "fix", finding->fix);
+        return object;
+}

@@ -21,5 +21,7 @@ struct cJSON *describe_lock_side(const struct lock_side *side);
 struct cJSON *describe_lock_pair(const struct lock_pair *pair); /* a reply of ListLocks */
 struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use); /* SlotUse */
 
+struct cJSON *describe_finding(const struct finding *finding); /* what Diagnose replies */
+
 /* Adds only what is there. */
 void describe_add_time(struct cJSON *object, const char *name, int64_t time); /* < 0: unknown */

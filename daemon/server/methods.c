@@ -26,6 +26,8 @@ const struct method services_methods[] = {
         {MANAGE("Explain"), method_explain, 0},
         {MANAGE("Monitor"), method_monitor, METHOD_NEEDS_MORE},
         {MANAGE("GetMetrics"), method_get_metrics, 0},
+        {MANAGE("Diagnose"), method_diagnose, METHOD_NEEDS_MORE},
+        {MANAGE("GetConfiguration"), method_get_configuration, 0},
         {SERVICE("GetInfo"), method_get_info, 0},
         {SERVICE("GetInterfaceDescription"), method_get_interface_description, 0},
         {NULL, NULL, 0},
@@ -39,6 +41,7 @@ void services_connection_closed(struct services *services, uint64_t connection)
         holders_forget_caller(services->holders, connection);
         monitor_connection_closed(services->monitor, connection);
         explainer_forget_caller(services->explainer, connection);
+        doctor_forget_caller(services->doctor, connection);
 }
 
 const char *method_missing_half(const char *namespace, const char *secret)

@@ -22,6 +22,8 @@ struct outcome *method_get_history(struct call *call, struct services *services)
 struct outcome *method_explain(struct call *call, struct services *services);
 struct outcome *method_monitor(struct call *call, struct services *services);
 struct outcome *method_get_metrics(struct call *call, struct services *services);
+struct outcome *method_diagnose(struct call *call, struct services *services);
+struct outcome *method_get_configuration(struct call *call, struct services *services);
 struct outcome *method_get_info(struct call *call, struct services *services);
 struct outcome *method_get_interface_description(struct call *call, struct services *services);
 

@@ -13,6 +13,7 @@
 #include "seam/ledger.h"
 #include "server/method.h"
 #include "service/databases.h"
+#include "service/doctor.h"
 #include "service/explain.h"
 #include "service/holders.h"
 #include "service/leases.h"
@@ -37,6 +38,8 @@ struct services {
         struct locks *locks;
         struct holders *holders;
         struct explainer *explainer;
+        struct doctor *doctor;
+        struct cJSON *configuration; /* what GetConfiguration replies */
         struct server *server;
         struct monitor *monitor;
         const struct settings *settings;
@@ -58,5 +61,6 @@ void services_lock_found(void *owner, uint64_t caller, const struct lock_pair *p
 void services_holder_found(void *owner, uint64_t caller, const struct lock_holding *holding,
                            const char *schema, const char *database, const char *error);
 void services_explained(void *owner, uint64_t caller, const struct explanation *explanation, int error);
+void services_diagnosed(void *owner, uint64_t caller, const struct finding *finding);
 /* For server_new: nothing of this connection is waited for any more. */
 void services_connection_closed(struct services *services, uint64_t connection);

@@ -208,6 +208,8 @@ static int transact(struct writer *writer, struct item **ret_item)
 
 static int read_answer(struct item *item, struct store *store)
 {
+        if (item->inspect)
+                return inspect_read(item->inspect, store);
         return item->history ? history_read(item->history, store) : recall_read(item->recall, store);
 }
 

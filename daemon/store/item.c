@@ -68,6 +68,7 @@ struct item *item_free(struct item *item)
                 return NULL;
         history_free(item->history);
         recall_free(item->recall);
+        inspect_free(item->inspect);
         free(item);
         return NULL;
 }
@@ -92,6 +93,8 @@ void item_list_tell(struct item_list *list)
                         history_tell(item->history, item->each, item->owner, item->ticket, item->error);
                 else if (item->recall)
                         recall_tell(item->recall, item->each_row, item->owner, item->ticket, item->error);
+                else if (item->inspect)
+                        inspect_tell(item->inspect, item->told, item->owner, item->ticket, item->error);
                 else
                         item->done(item->owner, item->ticket, item->error);
                 item_free(item);

@@ -52,7 +52,12 @@ static void recall(struct ledger *seam, const char *namespace, ledger_recall_fn 
         writer_recall(&of(seam)->writer, recall_new(namespace), each, owner, ticket);
 }
 
-static const struct ledger_ops ops = {submit, healthy, history, recall};
+static void inspect(struct ledger *seam, ledger_inspected_fn *told, void *owner, uint64_t ticket)
+{
+        writer_inspect(&of(seam)->writer, told, owner, ticket);
+}
+
+static const struct ledger_ops ops = {submit, healthy, history, recall, inspect};
 
 /* The writer must have been stopped, or not have started. */
 static struct ledger_sqlite *ledger_free(struct ledger_sqlite *ledger)
@@ -275,4 +280,9 @@ unsigned ledger_sqlite_n_commits(const struct ledger_sqlite *ledger)
 void ledger_sqlite_prune(struct ledger_sqlite *ledger, uint64_t older_than_usec)
 {
         writer_prune(&ledger->writer, older_than_usec);
+}
+
+int ledger_sqlite_inspect_file(const char *state_dir, struct ledger_inspection *ret)
+{
+        return inspect_file(state_dir, ret);
 }

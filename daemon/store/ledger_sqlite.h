@@ -70,6 +70,12 @@ int ledger_sqlite_fd(const struct ledger_sqlite *ledger);
  * process. */
 int ledger_sqlite_dispatch(struct ledger_sqlite *ledger);
 
+/*
+ * For whoever is no daemon: is the ledger in that folder sound? Nothing is written. 0; -ENOENT: there is none; -EACCES;
+ * -EIO: it cannot be read, ret->fault says why.
+ */
+int ledger_sqlite_inspect_file(const char *state_dir, struct ledger_inspection *ret);
+
 bool ledger_sqlite_is_doubtful(const struct ledger_sqlite *ledger);
 /* One line each, "what; why; do this", or "". */
 struct ledger_news {

@@ -296,6 +296,17 @@ void writer_recall(struct writer *writer, struct recall *recall, ledger_recall_f
         put(writer, item);
 }
 
+void writer_inspect(struct writer *writer, ledger_inspected_fn *told, void *owner, uint64_t ticket)
+{
+        struct item *item = NEW(struct item);
+
+        item->inspect = inspect_new();
+        item->told = told;
+        item->owner = owner;
+        item->ticket = ticket;
+        put(writer, item);
+}
+
 void writer_prune(struct writer *writer, uint64_t older_than_usec)
 {
         pthread_mutex_lock(&writer->lock);

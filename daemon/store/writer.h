@@ -12,6 +12,7 @@
  */
 
 #include "store/history.h"
+#include "store/inspect.h"
 #include "store/place.h"
 #include "store/prune.h"
 #include "store/recall.h"
@@ -21,7 +22,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* A change or, with history or recall set, a question. */
+/* A change or, with history, recall or inspect set, a question. */
 struct item {
         TAILQ_ENTRY(item) link;       /* writer::incoming, then ::backlog, then ::done */
         TAILQ_ENTRY(item) grant_link; /* writer::grants; only a slot's grant while it is incoming */
@@ -31,6 +32,8 @@ struct item {
         ledger_history_fn *each;      /* only with history */
         struct recall *recall;        /* or NULL */
         ledger_recall_fn *each_row;   /* only with recall */
+        struct inspect *inspect;      /* or NULL */
+        ledger_inspected_fn *told;    /* only with inspect */
         void *owner;
         uint64_t ticket, submitted_usec; /* monotonic; only with done */
         int error;
@@ -74,7 +77,7 @@ struct writer {
 
 static inline bool item_is_question(const struct item *item)
 {
-        return item->history || item->recall;
+        return item->history || item->recall || item->inspect;
 }
 
 /* Both are borrowed, and the store is the thread's from now on. 0 or -errno. */
@@ -88,5 +91,6 @@ void writer_ask(struct writer *writer, struct history *history, ledger_history_f
                 uint64_t ticket);
 void writer_recall(struct writer *writer, struct recall *recall, ledger_recall_fn *each, void *owner,
                    uint64_t ticket);
+void writer_inspect(struct writer *writer, ledger_inspected_fn *told, void *owner, uint64_t ticket);
 void writer_prune(struct writer *writer, uint64_t older_than_usec);
 void writer_dispatch(struct writer *writer);

@@ -27,6 +27,8 @@ PRINTED = [
     ("sweep", "berth sweep --json", "SweepResult", None, ()),
     ("history", "berth history --json", "GetHistory", "events", ("timeUSec", "event")),
     ("explain", "berth explain --json", "Explain", None, ()),
+    ("doctor", "berth doctor --json", "Diagnose", "findings", ("check", "level", "what")),
+    ("config", "berth config --json", "GetConfiguration", None, ()),
 ]
 
 

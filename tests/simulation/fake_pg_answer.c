@@ -346,6 +346,7 @@ bool fake_pg_carry_out(struct pg_connection *connection, struct rows *rows)
         case PG_HOLDERS:
         case PG_LOCK_COUNTS:
         case PG_END_SWEEP: /* its daemons have no life in their labels */
+        case PG_DIAGNOSE:
         case PG_QUESTION_MAX_:
                 break;
         case PG_IDENTIFY:
