@@ -17,6 +17,7 @@ struct cJSON *describe_lease_runtime(struct services *services, const struct lea
 struct cJSON *describe_lease_past(const struct lease_past *past); /* context and runtime of ListLeases */
 const char *describe_lease_state(enum lease_state state);         /* LeaseState */
 struct cJSON *describe_status(struct services *services); /* the reply of GetStatus, without lastSweep */
+struct cJSON *describe_public_writes(const struct services *services); /* of GetStatus */
 struct cJSON *describe_lock_side(const struct lock_side *side);
 struct cJSON *describe_lock_pair(const struct lock_pair *pair); /* a reply of ListLocks */
 struct cJSON *describe_slot_use(struct services *services, const struct slot_use *use); /* SlotUse */

@@ -105,7 +105,7 @@ static void add_public_write(void *owner, const struct public_written *written)
         json_append(owner, object);
 }
 
-static struct cJSON *describe_public_writes(const struct services *services)
+struct cJSON *describe_public_writes(const struct services *services)
 {
         struct cJSON *writes = json_array();
 

@@ -18,6 +18,7 @@ const struct method services_methods[] = {
         {MANAGE("GetStatus"), method_get_status, 0},
         {MANAGE("ListLeases"), method_list_leases, METHOD_NEEDS_MORE},
         {MANAGE("ListLocks"), method_list_locks, METHOD_NEEDS_MORE},
+        {MANAGE("CheckPublic"), method_check_public, 0},
         {MANAGE("ListLockHolders"), method_list_lock_holders, METHOD_NEEDS_MORE},
         {MANAGE("Sweep"), method_sweep, METHOD_HOLDS},
         {MANAGE("Revoke"), method_revoke, 0},
@@ -39,6 +40,7 @@ void services_connection_closed(struct services *services, uint64_t connection)
         leases_connection_closed(services->leases, connection);
         locks_forget_caller(services->locks, connection);
         holders_forget_caller(services->holders, connection);
+        public_watch_forget_caller(services->public_watch, connection);
         monitor_connection_closed(services->monitor, connection);
         explainer_forget_caller(services->explainer, connection);
         doctor_forget_caller(services->doctor, connection);

@@ -14,6 +14,7 @@ struct outcome *method_release_slot(struct call *call, struct services *services
 struct outcome *method_get_status(struct call *call, struct services *services);
 struct outcome *method_list_leases(struct call *call, struct services *services);
 struct outcome *method_list_locks(struct call *call, struct services *services);
+struct outcome *method_check_public(struct call *call, struct services *services);
 struct outcome *method_list_lock_holders(struct call *call, struct services *services);
 struct outcome *method_sweep(struct call *call, struct services *services);
 struct outcome *method_revoke(struct call *call, struct services *services);

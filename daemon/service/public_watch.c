@@ -30,6 +30,15 @@ struct place {
         struct public_look *look;
 };
 
+/* Who has asked for a look. */
+struct asker {
+        TAILQ_ENTRY(asker) link; /* public_watch::askers */
+        uint64_t caller;
+        public_looked_fn *looked;
+        void *owner;
+        bool is_asked; /* the look that is under way is theirs */
+};
+
 enum state { RESTING, LOOKING, WAITING };
 
 struct public_watch {
@@ -43,6 +52,7 @@ struct public_watch {
         enum state state;
         uint64_t asked; /* boottime of the last look; LOOKING: of this one */
         uint64_t due;   /* WAITING */
+        TAILQ_HEAD(, asker) askers;
         TAILQ_HEAD(, place) places;
         struct past pasts[PASTS_MAX]; /* a ring */
         unsigned first_past, n_pasts;
@@ -170,10 +180,55 @@ static void take_answer(struct public_watch *watch, const char *name, const stru
         place->asked = watch->asked;
 }
 
+/* ---- who has asked ---- */
+
+static void asker_free(struct public_watch *watch, struct asker *asker)
+{
+        TAILQ_REMOVE(&watch->askers, asker, link);
+        free(asker);
+}
+
+static struct asker *find_answered(const struct public_watch *watch)
+{
+        struct asker *asker;
+
+        TAILQ_FOREACH (asker, &watch->askers, link)
+                if (asker->is_asked || watch->state == RESTING)
+                        return asker;
+        return NULL;
+}
+
+static void answer_askers(struct public_watch *watch)
+{
+        struct asker *asker;
+
+        while ((asker = find_answered(watch))) {
+                struct asker told = *asker;
+
+                asker_free(watch, asker); /* being told may make others leave */
+                told.looked(told.owner, told.caller);
+        }
+}
+
+void public_watch_forget_caller(struct public_watch *watch, uint64_t caller)
+{
+        struct asker *asker, *next;
+
+        for (asker = TAILQ_FIRST(&watch->askers); asker; asker = next) {
+                next = TAILQ_NEXT(asker, link);
+                if (asker->caller == caller)
+                        asker_free(watch, asker);
+        }
+}
+
 /* ---- when ---- */
 
 static void look(struct public_watch *watch)
 {
+        struct asker *asker;
+
+        TAILQ_FOREACH (asker, &watch->askers, link)
+                asker->is_asked = true;
         watch->state = LOOKING;
         watch->asked = env_boottime(watch->env);
         (void)survey_ask(watch->survey, 0, NULL);
@@ -188,6 +243,7 @@ static void rest(struct public_watch *watch)
         watch->env->ops->timer_disarm(watch->timer);
         while ((place = TAILQ_FIRST(&watch->places)))
                 place_free(watch, place);
+        answer_askers(watch);
 }
 
 static void wait_until(struct public_watch *watch, uint64_t due)
@@ -199,6 +255,12 @@ static void wait_until(struct public_watch *watch, uint64_t due)
         watch->state = WAITING;
         watch->due = due;
         watch->env->ops->timer_arm(watch->timer, due > now ? due - now : 0);
+}
+
+static void look_now(struct public_watch *watch)
+{
+        watch->env->ops->timer_disarm(watch->timer);
+        look(watch);
 }
 
 /* What a reload has taken away is not waited for. */
@@ -229,6 +291,9 @@ static void look_ended(struct public_watch *watch)
         wait_until(watch, is_owed ? last->seen_from : watch->asked + PERIOD_USEC);
         forget_places(watch);
         forget_pasts(watch);
+        answer_askers(watch);
+        if (!TAILQ_EMPTY(&watch->askers)) /* who came while we were looking */
+                look_now(watch);
 }
 
 static void heard(void *owner, uint64_t caller, const char *database, const struct pg_answer *answer)
@@ -269,6 +334,20 @@ void public_watch_ended(struct public_watch *watch, const struct lease *lease)
                 wait_until(watch, seen_from);
 }
 
+bool public_watch_ask(struct public_watch *watch, uint64_t caller, public_looked_fn *looked, void *owner)
+{
+        struct asker *asker;
+
+        if (watch->state == RESTING)
+                return false;
+        asker = NEW(struct asker);
+        *asker = (struct asker){.caller = caller, .looked = looked, .owner = owner};
+        TAILQ_INSERT_TAIL(&watch->askers, asker, link);
+        if (watch->state == WAITING)
+                look_now(watch);
+        return true;
+}
+
 void public_watch_configure(struct public_watch *watch)
 {
         if (!watch->settings->public_watch) {
@@ -300,14 +379,19 @@ struct public_watch *public_watch_new(struct env *env, struct pg *pg, struct led
         watch->survey = survey_new(env, pg, databases, settings, PG_PUBLIC, heard, watch);
         watch->record = public_record_new(env, ledger);
         watch->timer = env->ops->timer_new(env, on_timer, watch);
+        TAILQ_INIT(&watch->askers);
         TAILQ_INIT(&watch->places);
         return watch;
 }
 
 struct public_watch *public_watch_free(struct public_watch *watch)
 {
+        struct asker *asker;
+
         if (!watch)
                 return NULL;
+        while ((asker = TAILQ_FIRST(&watch->askers)))
+                asker_free(watch, asker);
         rest(watch);
         (void)survey_free(watch->survey);
         (void)public_record_free(watch->record);

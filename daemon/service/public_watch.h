@@ -46,6 +46,14 @@ void public_watch_configure(struct public_watch *watch);
 void public_watch_granted(struct public_watch *watch);
 void public_watch_ended(struct public_watch *watch, const struct lease *lease);
 
+typedef void public_looked_fn(void *owner, uint64_t caller);
+/*
+ * A look now, for a run that is about to end and wants to know; several that ask share one. looked comes when it has
+ * been taken. False: nothing is looked at, so nothing comes.
+ */
+bool public_watch_ask(struct public_watch *watch, uint64_t caller, public_looked_fn *looked, void *owner);
+void public_watch_forget_caller(struct public_watch *watch, uint64_t caller);
+
 /* What was noticed in the last day; the latest last. */
 typedef void public_written_fn(void *owner, const struct public_written *written);
 void public_watch_each(const struct public_watch *watch, public_written_fn *each, void *owner);

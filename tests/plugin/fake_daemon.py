@@ -288,6 +288,9 @@ class FakeDaemon:
             {"systemIdentifier": key, "databases": names, "slots": SLOTS, "holders": self._uses(self.slots),
              "waiters": self._uses(self.waiters), "lockTable": 12784, "lockPeak": 2639} for key, names in self.clusters.items()]})
 
+    def _CheckPublic(self, client, more):
+        client.reply({"publicWrites": self.public_writes})
+
     def _uses(self, slots):
         return [{"namespace": slot["lease"].namespace, "worker": slot["worker"], "database": "platform",
                  "sinceUSec": int(slot["since"] * 1e6)} for slot in slots]

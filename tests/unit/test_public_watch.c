@@ -348,6 +348,47 @@ static void memory_is_bounded_and_the_oldest_go(void **state)
         assert_null(strstr(told(), "public.x51 "));
 }
 
+static void count(void *owner, uint64_t caller)
+{
+        unsigned *n = owner;
+
+        *n += (unsigned)caller;
+}
+
+static void who_asks_is_told_after_a_look_of_its_own(void **state)
+{
+        struct story *story = *state;
+        unsigned n = 0;
+
+        assert_false(public_watch_ask(watch, 1, count, &n)); /* nobody lives */
+        (void)begin(story, "one");
+        look_there("start", "103", false);
+        assert_true(public_watch_ask(watch, 1, count, &n));
+        assert_true(public_watch_ask(watch, 10, count, &n)); /* it has begun: the next one */
+        assert_true(public_watch_ask(watch, 100, count, &n));
+        public_watch_forget_caller(watch, 100);
+        assert_int_equal(n, 0);
+        story_settle(story);
+        assert_int_equal(n, 11);
+        assert_int_equal(n_looks(), 3);
+        assert_string_equal(told(), "main public.t rows 3: one");
+        story_pass(story, PERIOD);
+        assert_int_equal(n_looks(), 4);
+}
+
+static void who_asks_of_what_is_switched_off_is_told_at_once(void **state)
+{
+        struct story *story = *state;
+        unsigned n = 0;
+
+        (void)begin(story, "one");
+        assert_true(public_watch_ask(watch, 1, count, &n));
+        settings.public_watch = false;
+        public_watch_configure(watch);
+        assert_int_equal(n, 1);
+        assert_false(public_watch_ask(watch, 1, count, &n));
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -365,6 +406,8 @@ int main(void)
                 STORY(switched_off_nobody_looks_and_nothing_is_told),
                 STORY(without_a_database_nobody_looks),
                 STORY(a_day_later_it_is_shown_no_more),
+                STORY(who_asks_is_told_after_a_look_of_its_own),
+                STORY(who_asks_of_what_is_switched_off_is_told_at_once),
                 STORY(memory_is_bounded_and_the_oldest_go),
         };
 

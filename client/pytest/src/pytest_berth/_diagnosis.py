@@ -95,7 +95,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        waiting += [getattr(one, "orig", None), one.__cause__, one.__context__]  # type: ignore[list-item]
+        waiting += [getattr(one, "orig", None), one.__cause__, one.__context__]
         waiting += list(getattr(one, "exceptions", ()))
 
 

@@ -25,7 +25,7 @@ from ._waits import Look, Wait, Watcher, look_at_daemon
 COUNTS = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 _STATUSES: Dict[Optional[int], str] = {0: "passed", 1: "failed", 2: "interrupted", 5: "no_tests"}
 _MESSAGE_MAX = 4000
-_STATUS_TIMEOUT = 2.0
+_PUBLIC_TIMEOUT = 1.0  # a database that does not answer must not hold up every run for long
 _SAME_WAIT = 3.0  # seconds
 _TOLD_MAX = 10  # lines of one kind at the end
 CARRIED = "berth_evidence"  # attribute of a test's report, and key of a worker's output
@@ -238,12 +238,7 @@ class Evidence:
     def _look_for_public_writes(self) -> None:
         if not self._run.leased or not self._run.socket:
             return
-        try:
-            with Connection(self._run.socket) as connection:
-                status = connection.call(f"{MANAGE}.GetStatus", timeout=_STATUS_TIMEOUT)
-        except BerthError:
-            return
-        for write in status.get("publicWrites") or []:
+        for write in _public_writes(self._run.socket):
             if self._run.namespace in write.get("namespaces", []):
                 told = {key: write[key] for key in ("database", "table", "kind")}
                 self._public_writes.append(told)
@@ -283,6 +278,17 @@ class Evidence:
         line = f"berth: run {self._run.namespace} {', '.join(told)}"
         line += f"; report {self.path}" if self.path else ""
         return line + ("; locks: berth locks" if self._run.leased else "")
+
+
+def _public_writes(path: str) -> List[Dict[str, Any]]:
+    """After a look of now, or else what berthd has noticed so far."""
+    for method in ("CheckPublic", "GetStatus"):
+        try:
+            with Connection(path, _PUBLIC_TIMEOUT) as connection:
+                return list(connection.call(f"{MANAGE}.{method}", timeout=_PUBLIC_TIMEOUT).get("publicWrites") or [])
+        except BerthError:
+            pass
+    return []
 
 
 def _duplicate(fd: int) -> int:

@@ -262,7 +262,7 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
     """Where the test failed: a worker may ask, but cannot print."""
-    outcome: Any = yield  # type: ignore[misc]
+    outcome: Any = yield
     state = item.config.stash.get(_state, None)
     if call.excinfo is not None and state is not None and outcome.get_result().failed:
         from . import _diagnosis

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What a failing test says of others, with real drivers, a real server and a real daemon."""
+"""What a run says of others and of itself, with real drivers, a real server and a real daemon."""
 
 import json
+import re
 import subprocess
 import textwrap
+from pathlib import Path
 
-from harness import PYTHON
+import pytest
+from harness import BERTH, PYTHON, Daemon, Postgres
+from reports import validate
 
 CONFTEST = """
     import psycopg2, pytest
@@ -80,36 +84,64 @@ TESTS = """
 """
 
 
-def test_each_driver_tells_who_was_in_the_way(daemon, databases, tmp_path):
-    dsn = databases["platform"].conninfo("platform")
-    (tmp_path / "conftest.py").write_text(textwrap.dedent(CONFTEST.format(dsn=dsn)))
-    (tmp_path / "test_it.py").write_text(textwrap.dedent(TESTS))
-    done = subprocess.run([PYTHON, "-B", "-m", "pytest", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider", "-q",
-                           "-n1"], cwd=tmp_path, env=daemon.environment(), stdin=subprocess.DEVNULL, text=True,
-                          capture_output=True, timeout=120)
-    [path] = (daemon.directory / "reports").glob("*.json")
-    report = json.loads(path.read_text())
+PYTEST = [PYTHON, "-B", "-m", "pytest", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider", "-q"]
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Postgres(databases=["platform", "tenant1"])
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def daemon(server):
+    daemon = Daemon({name: server.conninfo(name) for name in server.databases})
+    yield daemon
+    daemon.remove()
+
+
+@pytest.fixture
+def suite(daemon, server, tmp_path):
+    """suite(tests, arguments): pytest's output, and the report."""
+    (tmp_path / "conftest.py").write_text(textwrap.dedent(CONFTEST.format(dsn=server.conninfo("platform"))))
+
+    def start(tests, *arguments):
+        (tmp_path / "test_it.py").write_text(textwrap.dedent(tests))
+        return subprocess.Popen([*PYTEST, *arguments], cwd=tmp_path, stdin=subprocess.DEVNULL, text=True,
+                                env=daemon.environment(BERTH_REPORT_DIR=str(tmp_path / "reports")),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def suite(tests, *arguments, process=None):
+        output, _ = (process or start(tests, *arguments)).communicate(timeout=120)
+        [path] = (tmp_path / "reports").glob("*.json")
+        return output, validate(json.loads(path.read_text()))
+
+    suite.start, suite.folder = start, tmp_path
+    return suite
+
+
+def test_each_driver_tells_who_was_in_the_way(suite):
+    output, report = suite(TESTS, "-n1")
     failed = {failure["nodeid"].partition("::")[2]: failure for failure in report["failures"]}
     assert {name: one["sqlstate"] for name, one in failed.items()} == {
         "test_psycopg2": "55P03", "test_psycopg": "57014", "test_sqlalchemy": "55P03", "test_missing": "42P01",
-        "test_asyncpg": "55P03", "test_deadlock": "40P01"}, done.stdout
+        "test_asyncpg": "55P03", "test_deadlock": "40P01"}, output
     schema = f"test_{report['namespace']}_gw0"
     seed = f"pytest_gw0_{report['namespace']}_seed"
     for name in ("test_psycopg2", "test_psycopg", "test_sqlalchemy", "test_asyncpg"):
         [told] = [line for line in failed[name]["diagnosis"] if "holds locks in" in line]
         assert f"(this worker, {seed}) holds locks in {schema} now (t ShareLock)" in told
-        assert told.endswith(": LOCK t IN SHARE MODE") and told in done.stdout
+        assert told.endswith(": LOCK t IN SHARE MODE") and told in output
     assert {one["application_name"] for one in failed["test_sqlalchemy"]["blockers"]} == {seed}
-    assert f"schema {schema} exists in platform, and not in tenant1, tenant2" in failed["test_missing"]["diagnosis"]
+    assert f"schema {schema} exists in platform, and not in tenant1" in failed["test_missing"]["diagnosis"]
     edges = failed["test_deadlock"]["blockers"]
     assert (edges[0]["blocked_pid"], edges[0]["blocker_pid"]) == (edges[1]["blocker_pid"], edges[1]["blocked_pid"])
 
 
-def test_a_session_that_still_waits_is_told_with_its_blocker(daemon, databases, tmp_path):
+def test_a_session_that_still_waits_is_told_with_its_blocker(suite):
     """Here two wait for one: the first gives up, the other is seen waiting."""
-    dsn = databases["platform"].conninfo("platform")
-    (tmp_path / "conftest.py").write_text(textwrap.dedent(CONFTEST.format(dsn=dsn)))
-    (tmp_path / "test_it.py").write_text(textwrap.dedent("""
+    output, report = suite("""
         import threading, psycopg2
         from conftest import DSN
 
@@ -126,12 +158,43 @@ def test_a_session_that_still_waits_is_told_with_its_blocker(daemon, databases, 
                     if cursor.fetchone()[0]:
                         break
             connect().cursor().execute("SET lock_timeout = '10ms'; INSERT INTO t VALUES (1)")
-    """))
-    done = subprocess.run([PYTHON, "-B", "-m", "pytest", "-p", "pytest_berth.plugin", "-p", "no:cacheprovider", "-q"],
-                          cwd=tmp_path, env=daemon.environment(), stdin=subprocess.DEVNULL, text=True,
-                          capture_output=True, timeout=120)
-    assert " waits for 0" in done.stdout or " waits for 1" in done.stdout, done.stdout
-    [path] = (daemon.directory / "reports").glob("*.json")
-    [failure] = json.loads(path.read_text())["failures"]
+    """)
+    assert " waits for 0" in output or " waits for 1" in output, output
+    [failure] = report["failures"]
     waits = [one for one in failure["blockers"] if one["wait_s"] is not None]
     assert waits and waits[0]["application_name"].endswith("_seed") and waits[0]["worker"] == "gw0"
+
+
+def test_a_short_run_that_writes_into_public_hears_of_it(suite):
+    output, report = suite("""
+        import psycopg2
+        from conftest import DSN
+
+        def test_it(built):
+            with psycopg2.connect(DSN) as c:
+                c.cursor().execute("CREATE TABLE public.seeded AS SELECT 1 AS one")
+            c.close()
+    """)
+    assert report["status"] == "passed"
+    assert {"database": "platform", "table": "public.seeded", "kind": "table"} in report["public_writes"]
+    [told] = [line for line in output.splitlines() if line.startswith("berth: ")]
+    assert told.startswith("berth: public was written to while this run was live: public.seeded of platform; "), output
+
+
+def test_who_holds_the_slots_is_told_to_who_waits(suite, daemon):
+    holders = [subprocess.Popen([BERTH, "run", "--", BERTH, "slot", "--worker", f"gw{n}", "--database", "platform", "--",
+                                 "sh", "-c", "echo held; cat"], env=daemon.environment(), text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE) for n in (3, 4)]
+    assert [one.stdout.readline() for one in holders] == ["held\n", "held\n"]
+    with open(Path(suite.folder, "conftest.py"), "a") as conftest:
+        conftest.write("\nimport pytest_berth._waits as waits\nwaits.FIRST = 0.2\n")
+    process = suite.start("def test_it(built): pass", "-n1")
+    told = next(line for line in process.stdout if "waits for a DDL slot" in line)
+    for one in holders:
+        one.stdin.close()
+        assert one.wait(30) == 0
+    output, report = suite(None, process=process)
+    assert process.returncode == 0, output
+    assert re.fullmatch(r"berth: gw0 waits for a DDL slot \(2/2 held: gw[34] of p\w+ \d s, gw[34] of p\w+ \d s\)\n", told)
+    [wait] = report["slot_waits"]
+    assert {one["worker"] for one in wait["holders"]} == {"gw3", "gw4"}
