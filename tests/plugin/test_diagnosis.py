@@ -4,6 +4,7 @@
 import os
 
 import pytest
+from _pytest.reports import TestReport
 
 from pytest_berth import _diagnosis
 
@@ -188,6 +189,16 @@ def test_it_is_a_section_of_the_failing_test_and_in_the_report(project, fake, ar
     failures = project.report()["failures"]
     assert [failure["sqlstate"] for failure in failures] == ["55P03", "55P03"]
     assert all(failure["diagnosis"][-2].startswith("the wait is over") for failure in failures)
+
+
+def test_other_peoples_words_are_shown_and_not_obeyed(settle, fake):
+    run, report = settle(fake), TestReport("x", ("x", 0, "x"), {}, "failed", None, "call")
+    fake.locks = [{"database": "platform", "blocked": side(1, run.namespace, "gw0"),
+                   "blocker": side(2, query="SELECT '\x1b]0;title\x07\x9b2J'")}]
+    _diagnosis.explain(run, Error("55P03"), report)
+    [(_, text)] = report.sections
+    assert "SELECT '?]0;title??2J'" in text
+    assert all(line.isprintable() for line in [*text.split("\n"), *getattr(report, _diagnosis.CARRIED)["diagnosis"]])
 
 
 def test_a_defect_of_ours_is_no_failure_of_the_test(project, fake):

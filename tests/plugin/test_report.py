@@ -295,6 +295,21 @@ def test_a_defect_of_ours_changes_no_outcome(project):
     assert project.report()["counts"]["failed"] == 2
 
 
+def test_one_run_in_another_leaves_no_descriptor_open(project, fake):
+    project.write("test_it.py", """
+        import os, pytest
+        def test_it(tmp_path):
+            (tmp_path / "test_inner.py").write_text("def test_it(): pass")
+            inner = lambda: pytest.main(["-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)])
+            assert inner() == 0
+            before = os.listdir("/proc/self/fd")
+            assert inner() == 0
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+    """)
+    outcome = project.run("-q", BERTH_SOCKET=fake.socket)
+    assert outcome.status == 0, outcome
+
+
 def test_nothing_is_ever_overwritten(tmp_path, monkeypatch):
     times = iter([1.0, 1.0, 2.0])
     monkeypatch.setattr(_report.time, "time", lambda: next(times, 3.0))

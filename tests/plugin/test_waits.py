@@ -2,6 +2,7 @@
 """Waiting for a DDL slot does not look like a hang, and is not charged to the test."""
 
 import re
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -113,10 +114,46 @@ def test_a_long_wait_is_told_at_growing_intervals():
     watcher = _waits.Watcher(look, said.append, lambda wait: recorded.append(wait.seconds))
     watcher.stop()
     for _ in range(9):
-        watcher.look()
+        watcher.tell(look())
     assert recorded == [5, 15, 46]
     assert said == ["berth: gw3 waits for a DDL slot (0/2 held)", "berth: gw3 waits for a DDL slot for 15 s (0/2 held)",
                     "berth: gw3 waits for a DDL slot for 46 s (0/2 held)"]
+
+
+def test_a_watcher_that_can_look_or_tell_no_more_troubles_nobody(monkeypatch):
+    monkeypatch.setattr(_waits, "FIRST", 0.01)
+    monkeypatch.setattr(threading, "excepthook", lambda told: failed.append(told.exc_value))
+    failed, looked = [], threading.Semaphore(0)
+
+    def look():
+        looked.release()
+        raise AttributeError("no terminal")
+
+    watcher = _waits.Watcher(look, print, print)
+    assert looked.acquire(timeout=20) and looked.acquire(timeout=20)
+    watcher.stop()
+    assert not failed
+
+
+def test_what_a_look_brings_after_the_end_is_told_to_nobody(monkeypatch):
+    """The report is closed by then, and its descriptor may be another file's."""
+    monkeypatch.setattr(_waits, "FIRST", 0.01)
+    monkeypatch.setattr(_waits, "_ANSWER_TIMEOUT", 0.0)
+    told, looking, go = [], threading.Event(), threading.Event()
+
+    def look():
+        looking.set()
+        assert go.wait(20)
+        wait = _waits.Wait("gw0", None, 1000.0)
+        wait.seconds = 7.0
+        return [wait]
+
+    watcher = _waits.Watcher(look, told.append, told.append)
+    assert looking.wait(20)
+    watcher.stop()
+    go.set()
+    watcher._thread.join(20)
+    assert told == []
 
 
 # ---- pytest-timeout ----

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 
 from . import _names
 from ._client import MANAGE, Connection
-from ._errors import BerthError, DaemonUnavailable, RemoteError, describe_holders
+from ._errors import BerthError, DaemonUnavailable, RemoteError, describe_holders, plain
 from ._evidence import CARRIED
 from ._namespace import Run
 
@@ -53,9 +53,10 @@ def explain(run: Run, error: BaseException, report: Any) -> None:
         report.sections.append((_SECTION, f"please report this defect: {e!r}"))
         return
     if found:
-        setattr(report, CARRIED, {"sqlstate": found.sqlstate, "blockers": found.blockers, "diagnosis": found.lines})
-        if found.lines:
-            report.sections.append((_SECTION, "\n".join(found.lines)))
+        lines = [plain(line) for line in found.lines]
+        setattr(report, CARRIED, {"sqlstate": found.sqlstate, "blockers": found.blockers, "diagnosis": lines})
+        if lines:
+            report.sections.append((_SECTION, "\n".join(lines)))
 
 
 def diagnose(run: Run, error: BaseException) -> Optional[Diagnosis]:

@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, Optional
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """One line that a terminal shows and does not obey: queries, tables and labels are other people's words."""
+    return _CONTROL.sub("?", re.sub(r"\s*\n\s*|\t", " ", text))
 
 
 class BerthError(Exception):
@@ -12,6 +20,7 @@ class BerthError(Exception):
     retryable = False
 
     def __init__(self, message: str, fix: str = "", error: Optional[str] = None) -> None:
+        message = plain(message)
         super().__init__(message, fix)
         self.message = message
         self.fix = fix

@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, List, Optional
 import pytest
 
 from ._client import MANAGE, Connection
-from ._errors import BerthError
+from ._errors import BerthError, plain
 from ._names import make_schema
 from ._namespace import Run
 from ._report import OFF, Report, default_directory, git_head, rfc3339
@@ -97,6 +97,7 @@ class Evidence:
             self._status = "failed" if stopped_by_failures else _STATUSES.get(exit_status, "error")
             if self._watcher:
                 self._watcher.stop()
+            self._let_go_of_stderr()
             self._learn(self._run.leftovers, self._run.waits.past)
             self._look_for_public_writes()
             if self._report is None:
@@ -209,6 +210,12 @@ class Evidence:
         except OSError:
             pass
 
+    def _let_go_of_stderr(self) -> None:
+        """A process may run many a pytest, one in the other."""
+        stderr, self._stderr = self._stderr, -1
+        if stderr >= 0:
+            os.close(stderr)
+
     def _slot_wait(self, wait: Wait) -> None:
         known = {**wait.facts, "since": wait.since}
         same = self._same_wait(known)
@@ -266,7 +273,7 @@ class Evidence:
             yield f"berth: and {len(self._crashes) - _TOLD_MAX} more workers crashed; see the report"
 
     def _public_line(self) -> str:
-        tables = sorted({f"{write['table']} of {write['database']}" for write in self._public_writes})
+        tables = sorted({plain(f"{write['table']} of {write['database']}") for write in self._public_writes})
         told = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
         return (f"berth: public was written to while this run was live: {told}; perhaps by this run;"
                 " connect with **berth.connect_args()")

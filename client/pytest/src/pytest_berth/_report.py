@@ -60,7 +60,8 @@ class Report:
             os.link(draft, self.path)  # unlike a rename it replaces nothing
         finally:
             os.unlink(draft)
-        os.close(self._lines)
+        lines, self._lines = self._lines, -1  # the number may soon be another file's
+        os.close(lines)
         os.unlink(f"{self._stem}.jsonl")
 
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ._client import MANAGE, Connection
-from ._errors import BerthError
 from ._namespace import Run
 
 FIRST = 5.0  # seconds until a wait is told
@@ -62,13 +61,15 @@ class Watcher:
         while not self._end.wait(delay):
             delay = min(_POLL, FIRST)
             try:
-                self.look()
-            except BerthError:
-                pass  # no daemon just now, so nobody is told anything
+                waits = self._look()
+                if not self._end.is_set():  # it may have taken its time, and the report is closed
+                    self.tell(waits)
+            except Exception:  # no daemon just now, or no terminal: nobody is told anything
+                continue
 
-    def look(self) -> None:
+    def tell(self, seen: List[Wait]) -> None:
         told: Dict[str, List[Wait]] = {}
-        for new in self._look():
+        for new in seen:
             wait = self._waits.setdefault((new.worker, new.since), new)
             wait.seconds, wait.holders, wait.slots = new.seconds, new.holders, new.slots
             if wait.seconds >= wait.tell_at:
