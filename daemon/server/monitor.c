@@ -19,10 +19,19 @@ struct watcher {
         bool is_behind; /* has not taken what it was told last */
 };
 
+/* Of one database. */
+struct blocked {
+        char *database;
+        int pid; /* the last one */
+        int64_t n;
+};
+
 /* What the databases said, in one look. */
 struct look {
         struct cJSON *pairs, *unheard;
         unsigned n_pairs, n_left_out;
+        struct blocked *blocked; /* also those that were left out */
+        unsigned n_blocked;
         uint64_t usec; /* real time of its end; 0: none yet */
 };
 
@@ -219,6 +228,9 @@ static void look_clear(struct look *look)
 {
         json_free(look->pairs);
         json_free(look->unheard);
+        for (unsigned i = 0; i < look->n_blocked; i++)
+                free(look->blocked[i].database);
+        free(look->blocked);
         *look = (struct look){.pairs = NULL};
 }
 
@@ -273,12 +285,28 @@ static void on_occupancy(void *owner)
         look_ended(owner);
 }
 
+/* There is a pair for each blocker; those of a session come together, and those of a database do. */
+static void count_blocked(struct look *look, const struct lock_pair *pair)
+{
+        struct blocked *last = look->n_blocked ? &look->blocked[look->n_blocked - 1] : NULL;
+
+        if (!last || strcmp(last->database, pair->database) != 0) {
+                look->blocked = alloc_array(look->blocked, look->n_blocked + 1, sizeof(*look->blocked));
+                last = &look->blocked[look->n_blocked++];
+                *last = (struct blocked){.database = alloc_string(pair->database)};
+        }
+        last->n += last->pid != pair->blocked.pid;
+        last->pid = pair->blocked.pid;
+}
+
 void monitor_lock_found(struct monitor *monitor, const struct lock_pair *pair, const char *database,
                         const char *error)
 {
         struct look *look = &monitor->coming;
         struct cJSON *unheard;
 
+        if (pair)
+                count_blocked(look, pair);
         if (pair && look->n_pairs++ >= MONITOR_LOCKS_MAX) {
                 look->n_left_out++;
         } else if (pair) {
@@ -303,23 +331,17 @@ void monitor_look_for_metrics(struct monitor *monitor)
 
 int64_t monitor_blocked(const struct monitor *monitor, const char *database)
 {
-        int64_t n = 0, last = -1;
+        const struct look *last = &monitor->last;
 
-        if (!monitor->last.usec)
+        if (!last->usec)
                 return -1;
-        for (const struct cJSON *one = json_first(monitor->last.unheard); one; one = json_next(one))
+        for (const struct cJSON *one = json_first(last->unheard); one; one = json_next(one))
                 if (strcmp(json_get_string(one, "name"), database) == 0)
                         return -1;
-        /* One pair for each blocker; those of one session stand together. */
-        for (const struct cJSON *pair = json_first(monitor->last.pairs); pair; pair = json_next(pair)) {
-                int64_t pid = json_get_integer(json_get(pair, "blocked"), "pid", 0);
-
-                if (strcmp(json_get_string(pair, "database"), database) != 0 || pid == last)
-                        continue;
-                last = pid;
-                n++;
-        }
-        return n;
+        for (unsigned i = 0; i < last->n_blocked; i++)
+                if (strcmp(last->blocked[i].database, database) == 0)
+                        return last->blocked[i].n;
+        return 0;
 }
 
 /* ---- watchers ---- */

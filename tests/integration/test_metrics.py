@@ -10,6 +10,8 @@ import socket
 import subprocess
 
 import jsonschema
+import psycopg2
+import psycopg2.extras
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -179,6 +181,26 @@ def test_a_database_that_is_down_shows(daemon, clusters, proxy):
     assert (after["berth_database_up", "tenant2"], after["berth_detection_complete", ""]) == (1, 1)
     assert ("berth_sweep_candidates", "active_detection_incomplete") in after
     assert after["berth_sweep_candidates", "active_detection_incomplete"] == 0
+
+
+def test_a_queue_for_one_table_counts_everybody_in_it(daemon, clusters):
+    """Each waits behind all who came before: 16 sessions make 136 pairs, more than a look keeps."""
+    server, n = clusters[0], 16
+    holder = server.connect("platform", application_name="holder")
+    waiting = [psycopg2.connect(server.conninfo("platform"), async_=1) for _ in range(n)]
+    cursor = holder.cursor()
+    cursor.execute("CREATE TABLE public.queue ()")
+    cursor.execute("BEGIN; LOCK TABLE public.queue")
+    for session in waiting:
+        psycopg2.extras.wait_select(session)
+        session.cursor().execute("BEGIN; LOCK TABLE public.queue")
+    try:
+        until(lambda: metrics(daemon).get(("berth_lock_blocked_backends", "platform")) == n)
+        assert metrics(daemon)["berth_lock_blocked_backends", "tenant2"] == 0
+    finally:
+        cursor.execute("DROP TABLE public.queue; COMMIT")
+        for session in (holder, *waiting):
+            session.close()
 
 
 def test_json_is_what_the_schema_says(daemon):
