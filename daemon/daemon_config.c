@@ -92,7 +92,7 @@ static void apply_config(struct daemon *d, struct config *config)
         databases_identify(d->services.databases);
         daemon_watch_idle(d);
         monitor_touch(d->services.monitor);
-        if (strcmp(old->metrics_listen, config->metrics_listen) != 0)
+        if (strcmp(old->metrics_listen, config->metrics_listen) != 0 || !http_is_listening(d->http))
                 daemon_serve_metrics(d);
         (void)json_free(d->services.configuration);
         d->services.configuration = config_describe(config);

@@ -68,11 +68,14 @@ static void print_tests(const struct cli *cli, const char *heading, const struct
         for (const struct cJSON *failure = json_first(failures); failure; failure = json_next(failure))
                 n++;
         (void)printf("\n%s: %d\n", heading, n);
-        for (const struct cJSON *failure = json_first(failures); failure; failure = json_next(failure))
+        for (const struct cJSON *failure = json_first(failures); failure; failure = json_next(failure)) {
+                const char *nodeid = json_get_string(failure, "nodeid");
+
                 if (in_full)
                         report_print_failure(cli, failure);
                 else
-                        (void)printf("  %s\n", json_get_string(failure, "nodeid"));
+                        (void)printf("  %s\n", nodeid ? nodeid : "?");
+        }
 }
 
 void report_print_diff(const struct cli *cli, const struct cJSON *before, const struct cJSON *after)

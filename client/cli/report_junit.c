@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -65,14 +66,16 @@ static void put_property(const struct cJSON *report, const char *name)
 static void put_test_name(const char *nodeid)
 {
         const char *name = strstr(nodeid, "::"), *brackets = strchr(nodeid, '[');
-        char class[1024];
+        char *class = strdup(nodeid); /* what comes in its place is shorter */
         size_t used = 0;
 
+        if (!class)
+                return;
         for (const char *next = name; next && (!brackets || next < brackets); next = strstr(next + 2, "::"))
                 name = next;
         if (!name)
                 name = nodeid;
-        for (const char *at = nodeid; at < name && used < sizeof(class) - 1; at++) {
+        for (const char *at = nodeid; at < name; at++) {
                 if (!strncmp(at, ".py", 3) && (at + 3 == name || at[3] == ':'))
                         at += 2;
                 else if (*at != ':')
@@ -82,6 +85,7 @@ static void put_test_name(const char *nodeid)
         }
         class[used] = '\0';
         put_attribute("classname", class);
+        free(class);
         put_attribute("name", name == nodeid ? nodeid : name + 2);
 }
 

@@ -199,6 +199,11 @@ int http_listen(struct http *http, const char *text, bool only_us, char **ret_me
         return 0;
 }
 
+bool http_is_listening(const struct http *http)
+{
+        return http->fd >= 0;
+}
+
 struct http *http_new(struct event_base *base, struct services *services)
 {
         struct http *http = NEW(struct http);

@@ -29,3 +29,4 @@ struct http *http_free(struct http *http);
  * too. 0, or -errno: *ret_message is a line for people, the caller frees it, and nobody listens.
  */
 int http_listen(struct http *http, const char *address, bool only_us, char **ret_message);
+bool http_is_listening(const struct http *http);

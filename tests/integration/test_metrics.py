@@ -264,7 +264,9 @@ def test_a_reload_moves_it_and_a_restart_is_not_needed(daemon, tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         move(f"127.0.0.1:{taken.getsockname()[1]}", "metrics are not served: cannot listen on .*; Address already in use; set another")
+        there = daemon.options["metrics_listen"]
     assert not path.exists()
+    move(there, f"metrics served: address={there}")  # it is free by now
     daemon.json("status")
     move("0.0.0.0:80", "metrics_listen: .0.0.0.0:80.: it is neither")
     move(tcp, f"metrics served: address={tcp}")

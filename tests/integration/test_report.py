@@ -199,6 +199,13 @@ def test_a_comparison_says_what_fails_newly_no_longer_and_still(ask, tmp_path):
     assert told["still"][0]["message"] == "anew" and told["after"]["file"] == str(after)
 
 
+def test_a_failure_without_a_name_is_compared_all_the_same(ask, tmp_path):
+    nameless = failure("")
+    del nameless["nodeid"]
+    paths = [write(tmp_path, failed(run, nameless, minutes=n)) for n, run in enumerate((ONE, TWO))]
+    assert "(null)" not in found(ask("--diff", *paths))
+
+
 # ---- other people's formats ----
 
 AWKWARD = failure('tests/a b.py::T::test[<&">%:,\n]', 'E <tag> & "quote" %0A\x01\x1b\ufffe\uffff\nnext, line: 100%é', "gw1",
@@ -221,6 +228,13 @@ def test_junit_is_well_formed_whatever_the_tests_said(ask, tmp_path):
     assert case[0].get("message") == 'E <tag> & "quote" %0A????\nnext, line: 100%é'
     assert 'SELECT "<&>"' in case[0].text
     assert died.get("errors") == "1" and died.find("testcase/error").get("message") == "signal 9 (Killed)"
+
+
+def test_a_test_deep_down_keeps_its_whole_name_in_junit(ask, tmp_path):
+    deep = "é" * 1200
+    write(tmp_path, failed(ONE, failure(f"a/{deep}.py::test")))
+    [case] = ElementTree.fromstring(found(ask("--junit")).encode()).iter("testcase")
+    assert case.get("classname") == f"a.{deep}"
 
 
 def test_annotations_are_one_line_each_and_escaped(ask, tmp_path):
