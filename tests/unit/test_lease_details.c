@@ -440,14 +440,18 @@ static void a_promise_that_the_end_writes_is_kept_whatever_became_of_it(void **s
         struct lease_request holder = story_acquire_name(story, &peer, "mydebug", NULL);
         uint64_t until = now(story) + 9 * USEC_PER_SEC;
 
+        (void)story_acquire_name(story, &peer, "other", NULL);
+        assert_int_equal(leases_keep(story->leases, 70, "other", 1000, false, USEC_PER_SEC), LEASES_LATER);
         assert_int_equal(leases_keep(story->leases, 71, "mydebug", 1000, false, USEC_PER_SEC), LEASES_LATER);
         assert_int_equal(leases_keep(story->leases, 72, "mydebug", 1000, false, 9 * USEC_PER_SEC),
                          LEASES_LATER);
         assert_int_equal(story_release(story, holder.connection), 0);
         assert_true(memory_ledger_refuse(story->memory));
         story_settle(story);
+        assert_int_equal(story_take(story, 70, TOLD_KEPT)->error, LEASES_E_LEDGER);
         assert_int_equal(story_take(story, 71, TOLD_KEPT)->error, LEASES_E_LEDGER);
         assert_int_equal(story_take(story, 72, TOLD_KEPT)->error, 0);
+        assert_int_equal(leases_kept_until(story->leases, "other"), 0);
         assert_int_equal(leases_kept_until(story->leases, "mydebug"), until);
         story_restart(story);
         assert_int_equal(leases_kept_until(story->leases, "mydebug"), until);

@@ -280,15 +280,20 @@ static void a_member_that_is_loaded_twice_is_one(void **state)
 
 /* ---- members without identity ---- */
 
-static void take_census(struct story *story, const char *seen)
+static void take_census_begun(struct story *story, const char *seen, uint64_t began)
 {
         struct live_report *report = live_report_new(1);
 
         if (seen)
                 live_report_add(report, seen);
         live_report_heard(report);
-        leases_census(story->leases, live_set_seal(report), env_boottime(fake_env(story->fake)));
+        leases_census(story->leases, live_set_seal(report), began);
         live_report_free(report);
+}
+
+static void take_census(struct story *story, const char *seen)
+{
+        take_census_begun(story, seen, env_boottime(fake_env(story->fake)));
 }
 
 static void a_member_without_identity_is_gone_after_grace_and_census(void **state)
@@ -314,6 +319,21 @@ static void a_member_without_identity_is_gone_after_grace_and_census(void **stat
         assert_int_equal(leases_standing(story->leases, lease.namespace), STANDING_ENDED);
         story_settle(story);
         assert_int_equal(story_take_end(story, lease.namespace)->state, LEASE_CRASHED);
+}
+
+static void a_census_says_nothing_of_a_member_that_closed_while_it_was_taken(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_nobody();
+        struct telling lease;
+        struct lease_request holder = story_acquire(story, &peer, &lease);
+        uint64_t began = env_boottime(fake_env(story->fake));
+
+        story_pass(story, 1);
+        leases_connection_closed(story->leases, holder.connection);
+        story_pass(story, 2 * START_GRACE);
+        take_census_begun(story, NULL, began);
+        assert_int_equal(story_state(story, lease.namespace), LEASE_LIVE);
 }
 
 static void a_census_says_nothing_about_a_process_that_lives(void **state)
@@ -438,6 +458,7 @@ int main(void)
                 STORY(a_claim_of_an_earlier_life_stands_against_everybody),
                 STORY(a_member_that_is_loaded_twice_is_one),
                 STORY(a_member_without_identity_is_gone_after_grace_and_census),
+                STORY(a_census_says_nothing_of_a_member_that_closed_while_it_was_taken),
                 STORY(a_census_says_nothing_about_a_process_that_lives),
                 STORY(a_recovering_lease_without_identity_waits_for_grace_and_census),
                 STORY(a_process_that_cannot_be_looked_at_counts_as_one_without_identity),
