@@ -57,7 +57,8 @@ ENDS = {
     "SIGTERM": End(WAITS, ["-n2"], {-signal.SIGTERM: {"status": "died", "signal": 15}},
                    lambda run: os.kill(run.process.pid, signal.SIGTERM)),
     # The second one may come while pytest still looks at the first, and end it there.
-    "Ctrl-C twice": End(WAITS, [], {2: {"status": "interrupted", "exit_status": 2}, -signal.SIGINT: {}}, interrupt_twice),
+    "Ctrl-C twice": End(WAITS, [], {2: {"status": "interrupted", "exit_status": 2}, -signal.SIGINT: {}},
+                        interrupt_twice),
     "-x": End("assert 0", ["-x"], {1: {"status": "failed", "exit_status": 1}}),
     "os._exit": End("os._exit(3)", ["-n0"], {3: {"status": "died", "exit_status": 3}}),
     "a worker's crash": End("os._exit(3)", ["-n1"], {1: {"status": "failed", "exit_status": 1, "worker_crashes": [

@@ -10,16 +10,34 @@ from documented import files
 from stacks import DOCUMENTED, PYTEST, assert_nothing_is_left, environment, lay_out
 
 
+@pytest.fixture
+def run(shared_daemon, databases, tmp_path):
+    """The application of a section, tested; what pytest says."""
+
+    def run(heading, **more):
+        stack = DOCUMENTED[heading]
+        lay_out(tmp_path, heading)
+        done = subprocess.run([*PYTEST, "-n", str(stack.workers)], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                              env=environment(shared_daemon, databases, stack, **more))
+        assert done.returncode == 0 and f" {stack.passed} passed" in done.stdout, done.stdout
+        return done.stdout
+
+    return run
+
+
 @pytest.mark.parametrize("heading", DOCUMENTED)
-def test_the_documented_conftest_works(shared_daemon, databases, tmp_path, heading):
-    stack = DOCUMENTED[heading]
-    lay_out(tmp_path, heading)
-    done = subprocess.run([*PYTEST, "-n", str(stack.workers)], cwd=tmp_path, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
-                          env=environment(shared_daemon, databases, stack))
-    assert done.returncode == 0 and f" {stack.passed} passed" in done.stdout, done.stdout
-    assert re.search(r"^berth: p\w+ \(new lease\)$", done.stdout, re.MULTILINE), done.stdout
+def test_the_documented_conftest_works(shared_daemon, databases, run, heading):
+    output = run(heading)
+    assert re.search(r"^berth: p\w+ \(new lease\)$", output, re.MULTILINE), output
     assert_nothing_is_left(shared_daemon, databases)
+
+
+@pytest.mark.parametrize("heading", ["Django", "SQLAlchemy on asyncpg", "asyncpg", "A server in a process of its own"])
+def test_and_without_a_daemon_it_drops_what_it_has_made_itself(databases, run, heading):
+    output = run(heading, BERTH="off")
+    assert "left behind" not in output
+    assert not any(server.schemas(name) for name, server in databases.items()), output
 
 
 def test_every_file_that_the_document_shows_is_tried():
