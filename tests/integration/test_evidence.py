@@ -131,7 +131,7 @@ def test_each_driver_tells_who_was_in_the_way(suite):
     seed = f"pytest_gw0_{report['namespace']}_seed"
     for name in ("test_psycopg2", "test_psycopg", "test_sqlalchemy", "test_asyncpg"):
         [told] = [line for line in failed[name]["diagnosis"] if "holds locks in" in line]
-        assert f"(this worker, {seed}) holds locks in {schema} now (t ShareLock)" in told
+        assert f"(this worker; {seed}) holds locks in {schema} now (t ShareLock)" in told
         assert told.endswith(": LOCK t IN SHARE MODE") and told in output
     assert {one["application_name"] for one in failed["test_sqlalchemy"]["blockers"]} == {seed}
     assert f"schema {schema} exists in platform, and not in tenant1" in failed["test_missing"]["diagnosis"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A failing test says what other sessions had to do with it."""
 
+import io
 import os
 
 import pytest
@@ -57,6 +58,18 @@ def test_a_chain_that_bites_its_tail_comes_to_an_end(settle):
     assert _diagnosis.diagnose(settle(mode="off"), first) is None
 
 
+def test_whose_run_it_is_and_what_it_runs(settle, fake, monkeypatch):
+    run, other = settle(fake), settle(fake, label="pytest -n 8")
+    fake.find(other.namespace).members = {type("Client", (), {"pid": os.getpid()}): ("worker", "gw3")}
+    fake.holders = [{"database": "platform", "locks": "t RowShareLock", "holder": side(9, other.namespace, "gw3")}]
+    titles = {f"/proc/{os.getpid()}/cmdline": "[pytest-xdist running] tests/x.py::test_y\0"}
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, *a, **k: io.StringIO(titles[path]) if path in titles else real(path, *a, **k))
+    found = _diagnosis.diagnose(run, Error("55P03"))
+    assert found.lines[-1].startswith(f'platform: pid 9 (gw3 of {other.namespace}, "pytest -n 8", in tests/x.py::test_y;'
+                                      f" pytest_gw3_{other.namespace}) holds locks")
+
+
 DETAIL = ("Process 123 waits for ShareLock on transaction 7; blocked by process 456.\n"
           "Process 456 waits for ShareLock on transaction 8; blocked by process 123.")
 
@@ -88,11 +101,11 @@ def test_who_is_in_the_way_is_named(settle, fake):
     fake.unreachable = "tenant2"
     found = _diagnosis.diagnose(run, Error("55P03"))
     assert found.lines[1:] == [
-        f"platform: pid 1 (this worker, pytest_gw0_{run.namespace}) waits for 3.2 s, blocked by pid 2 (gw3 of pother,"
+        f"platform: pid 1 (this worker; pytest_gw0_{run.namespace}) waits for 3.2 s, blocked by pid 2 (gw3 of pother;"
         " pytest_gw3_pother), in its transaction for 12.0 s: UPDATE users",
-        f"tenant1: pid 5 (gw1 of this run, pytest_gw1_{run.namespace}) waits, blocked by pid 1 (this worker,"
+        f"tenant1: pid 5 (gw1 of this run; pytest_gw1_{run.namespace}) waits, blocked by pid 1 (this worker;"
         f" pytest_gw0_{run.namespace})",
-        f"tenant1: pid 1 (this worker, pytest_gw0_{run.namespace}) waits, blocked by a prepared transaction:"
+        f"tenant1: pid 1 (this worker; pytest_gw0_{run.namespace}) waits, blocked by a prepared transaction:"
         " a prepared one",
         "not heard just now: tenant2",
         f"nobody holds a lock in test_{run.namespace}_gw0 now",
@@ -119,10 +132,10 @@ def test_whoever_still_holds_what_was_waited_for_is_named(settle, fake):
     ]
     found = _diagnosis.diagnose(run, Error("55P03"))
     name = f"test_{run.namespace}_gw0"
-    assert found.lines[2:4] == [f"platform: pid 7 (this worker, pytest_gw0_{run.namespace}) holds locks in {name} now"
+    assert found.lines[2:4] == [f"platform: pid 7 (this worker; pytest_gw0_{run.namespace}) holds locks in {name} now"
                                 " (users AccessShareLock), in its transaction for 1.0 s: SELECT 1",
                                 "not heard just now: tenant1"]
-    assert found.lines[4] == f"tenant2: pid 10 (no run's, psql) holds locks in {name} now (t RowShareLock)"
+    assert found.lines[4] == f"tenant2: pid 10 (of no run; psql) holds locks in {name} now (t RowShareLock)"
     assert found.lines[-1] == "and 2 more" and len(found.blockers) == 7
     assert (found.blockers[0]["blocked_pid"], found.blockers[0]["blocker_pid"]) == (None, 7)
 

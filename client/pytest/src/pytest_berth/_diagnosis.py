@@ -21,6 +21,7 @@ from ._namespace import Run
 TIMEOUT = 2.0
 _DEAF_FOR = 60.0  # a daemon that has not answered costs the next failure no second wait
 _SECTION = "berth"
+_TITLE = "[pytest-xdist running] "
 _CHAIN_MAX = 50
 _TOLD_MAX = 5
 _QUERY_MAX = 200
@@ -191,7 +192,7 @@ def _ask_for_lock_table(connection: Connection, deadline: float, found: Diagnosi
 
 def _ask_for_locks(run: Run, connection: Connection, deadline: float, found: Diagnosis) -> None:
     """Who waits for whom now, as far as this run has to do with it."""
-    told = 0
+    told, whose = 0, _Whose(run, deadline)
     for pair in _list(connection, f"{MANAGE}.ListLocks", {}, deadline, found):
         if not pair.get("blocker"):
             continue
@@ -202,7 +203,7 @@ def _ask_for_locks(run: Run, connection: Connection, deadline: float, found: Dia
         if told > _TOLD_MAX:
             continue
         wait = pair.get("waitUSec")
-        found.lines.append(f"{pair['database']}: {_who(run, blocked)} waits{_for(wait)}, blocked by {_who(run, blocker)}"
+        found.lines.append(f"{pair['database']}: {whose.tell(blocked)} waits{_for(wait)}, blocked by {whose.tell(blocker)}"
                            f"{_query(blocker)}")
         if (blocked.get("namespace"), blocked.get("worker")) == (run.namespace, run.worker):
             found.blockers.append(_blocker(pair["database"], blocked["pid"], blocker, wait))
@@ -214,7 +215,7 @@ def _ask_for_locks(run: Run, connection: Connection, deadline: float, found: Dia
 
 def _ask_for_holders(run: Run, sqlstate: str, connection: Connection, deadline: float, found: Diagnosis) -> None:
     """Who could have been in the way: what waited is over, what it waited for need not be."""
-    name, told = _names.make_schema(run.namespace, run.worker), 0
+    name, told, whose = _names.make_schema(run.namespace, run.worker), 0, _Whose(run, deadline)
     for one in _list(connection, f"{MANAGE}.ListLockHolders", {"schema": name}, deadline, found):
         holder = one.get("holder")
         if holder is None:
@@ -223,7 +224,7 @@ def _ask_for_holders(run: Run, sqlstate: str, connection: Connection, deadline: 
             continue
         told += 1
         if told <= _TOLD_MAX:
-            found.lines.append(f"{one['database']}: {_who(run, holder)} holds locks in {name} now ({one.get('locks')})"
+            found.lines.append(f"{one['database']}: {whose.tell(holder)} holds locks in {name} now ({one.get('locks')})"
                                f"{_query(holder)}")
         if sqlstate == _NO_LOCK:
             found.blockers.append(_blocker(one["database"], None, holder, None))
@@ -263,18 +264,56 @@ def _blocker(database: str, blocked_pid: Optional[int], side: Mapping[str, Any],
             "wait_s": None if wait is None else round(wait / 1e6, 3)}
 
 
-def _who(run: Run, side: Mapping[str, Any]) -> str:
-    """`pid 123 (gw1 of this run, pytest_gw1_p18…_seed)`"""
-    if side["pid"] == 0:
-        return "a prepared transaction"
-    name, worker = side.get("namespace"), side.get("worker")
-    if not name:
-        whose = "no run's"
-    elif name != run.namespace:
-        whose = f"{worker} of {name}"
-    else:
-        whose = "this worker" if worker == run.worker else f"{worker} of this run"
-    return f"pid {side['pid']} ({whose}, {side.get('applicationName') or 'without a name'})"
+class _Whose:
+    """Which run a session belongs to, and which test it is in: as far as that can be learned in time."""
+
+    def __init__(self, run: Run, deadline: float) -> None:
+        self._run, self._deadline = run, deadline
+        self._leases: Dict[str, Dict[str, Any]] = {}
+
+    def tell(self, side: Mapping[str, Any]) -> str:
+        """`pid 123 (gw1 of p20…, "pytest -n 8", in tests/x.py::test_y; pytest_gw1_p20…_seed)`"""
+        if side["pid"] == 0:
+            return "a prepared transaction"
+        return f"pid {side['pid']} ({self._run_of(side)}; {side.get('applicationName') or 'without a name'})"
+
+    def _run_of(self, side: Mapping[str, Any]) -> str:
+        name, worker, run = side.get("namespace"), side.get("worker"), self._run
+        if not name:
+            return "of no run"
+        if (name, worker) == (run.namespace, run.worker):
+            return "this worker"
+        lease = self._lease(name)
+        label = (lease.get("context") or {}).get("label")
+        told = f"{worker} of this run" if name == run.namespace else f"{worker} of {name}"
+        told += f', "{label}"' if label and name != run.namespace else ""
+        test = _test_of(lease, worker)
+        return told + (f", in {test}" if test else "")
+
+    def _lease(self, namespace: str) -> Dict[str, Any]:
+        """{}: it has ended, or there is no time."""
+        if namespace not in self._leases and time.monotonic() < self._deadline:
+            self._leases[namespace] = {}
+            try:
+                with Connection(str(self._run.socket)) as connection:
+                    connection.send(f"{MANAGE}.ListLeases", {"namespace": namespace}, more=True)
+                    self._leases[namespace] = connection.receive(_left(self._deadline)).parameters
+            except BerthError:
+                pass
+        return self._leases.get(namespace, {})
+
+
+def _test_of(lease: Mapping[str, Any], worker: Optional[str]) -> Optional[str]:
+    """xdist tells it in the worker's process title, where setproctitle is installed."""
+    for member in (lease.get("runtime") or {}).get("members", []):
+        if member.get("worker") == worker:
+            try:
+                with open(f"/proc/{(member.get('process') or {}).get('pid')}/cmdline", encoding="utf-8") as file:
+                    title = file.read().rstrip("\0")
+            except (OSError, UnicodeDecodeError):
+                return None
+            return title[len(_TITLE):] if title.startswith(_TITLE) else None
+    return None
 
 
 def _for(usec: Optional[int]) -> str:
