@@ -43,7 +43,7 @@ struct options {
         const char *reason;
         const char *config;
         bool keep, no_wait;
-        bool all, watch;
+        bool all, watch, dot;
         bool dry_run;
         bool application;
         bool failed, diff, junit, github;

@@ -19,19 +19,20 @@ static void print_event(const struct cJSON *event)
         static const char *const words[] = {"namespace", "worker", "database", "schema", "detail"};
         time_t sec = (time_t)(json_get_integer(event, "timeUSec", 0) / 1000000);
         const char *name = json_get_string(event, "event");
-        char at[PRINT_TIME_SIZE] = "?";
+        char at[PRINT_TIME_SIZE] = "?", line[2048];
         struct tm local;
+        size_t used;
 
         if (localtime_r(&sec, &local))
                 (void)strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S", &local);
-        (void)printf("%s  %-16s", at, name ? name : "?");
+        used = (size_t)snprintf(line, sizeof(line), "%s  %-16s", at, name ? name : "?");
         for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
                 const char *text = json_get_string(event, words[i]);
 
-                if (text && *text)
-                        (void)printf(" %s", text);
+                if (text && *text && used < sizeof(line))
+                        used += (size_t)snprintf(line + used, sizeof(line) - used, " %s", text);
         }
-        (void)putchar('\n');
+        print_fitted(line);
 }
 
 static int take(void *userdata, const struct cJSON *reply)

@@ -2,6 +2,7 @@
 
 /* Both sides of every lock wait, each with the run it belongs to. */
 
+#include "client/cli/locks_dot.h"
 #include "client/cli/print.h"
 #include "client/cli/query.h"
 
@@ -16,23 +17,34 @@
 
 struct listing {
         const struct cli *cli;
-        struct cJSON *locks; /* with --json */
+        struct cJSON *locks;  /* with --json */
+        struct locks_dot dot; /* with --dot */
 };
 
-static void print_who(const struct cJSON *side)
+/* "gw3 of p182… (pid 12)". What is too long is cut in the middle, so that the end stays to be typed. */
+static void print_who(const struct cJSON *side, int columns)
 {
         const char *namespace = json_get_string(side, "namespace"), *worker = json_get_string(side, "worker");
         const char *application = json_get_string(side, "applicationName");
+        const char *gid = json_get_string(side, "gid");
         int64_t pid = json_get_integer(side, "pid", 0);
+        char text[512], *cut;
+        int n = 0;
 
         if (namespace)
-                (void)printf("%s%s%s", worker ? worker : "", worker ? " of " : "", namespace);
-        else
-                (void)printf("%s", application && *application ? application : "an unlabelled session");
+                n = snprintf(text, sizeof(text), "%s%s%s", worker ? worker : "", worker ? " of " : "",
+                             namespace);
+        else if (pid)
+                n = snprintf(text, sizeof(text), "%.100s",
+                             application && *application ? application : "an unlabelled session");
         if (pid)
-                (void)printf(" (pid %" PRId64 ")", pid);
+                (void)snprintf(text + n, sizeof(text) - (size_t)n, " (pid %" PRId64 ")", pid);
         else
-                (void)printf(" (a prepared transaction)");
+                (void)snprintf(text + n, sizeof(text) - (size_t)n, "%sprepared transaction %.200s",
+                               namespace ? ", " : "", gid ? gid : "?");
+        cut = print_cut_middle(text, columns);
+        (void)fputs(cut ? cut : text, stdout);
+        free(cut);
 }
 
 static void print_query(const char *what, const struct cJSON *side)
@@ -57,20 +69,26 @@ static void print_lock(const struct cli *cli, const struct cJSON *lock)
         const struct cJSON *blocked = json_get(lock, "blocked"), *blocker = json_get(lock, "blocker");
         const char *event = json_get_string(lock, "waitEvent"), *database = json_get_string(lock, "database");
         int64_t open_usec = json_get_integer(blocker, "transactionUSec", 0);
-        char waited[BERTH_DURATION_SIZE], open[BERTH_DURATION_SIZE];
+        char waited[BERTH_DURATION_SIZE], open[BERTH_DURATION_SIZE], tail[64] = "";
 
         (void)printf("%s%s%s: ", print_start(cli, PRINT_WARNING), database ? database : "?", print_stop(cli));
-        print_who(blocked);
+        print_who(blocked, print_width() - print_columns(database ? database : "?") - 2);
         (void)printf("\n  waits    %s%s%s\n",
                      berth_format_duration(json_get_integer(lock, "waitUSec", 0), waited),
                      event ? " for " : "", event ? event : "");
         print_query("with", blocked);
         (void)printf("  behind   ");
-        print_who(blocker);
         if (open_usec)
-                (void)printf(", in transaction for %s", berth_format_duration(open_usec, open));
-        (void)putchar('\n');
-        print_query("that did", blocker);
+                (void)snprintf(tail, sizeof(tail), ", %s for %s",
+                               json_get_integer(blocker, "pid", 0) ? "in transaction" : "open",
+                               berth_format_duration(open_usec, open));
+        print_who(blocker, print_width() - 11 - (int)strlen(tail));
+        (void)printf("%s\n", tail);
+        if (json_get_integer(blocker, "pid", 0))
+                print_query("that did", blocker);
+        else
+                (void)printf("  do       ROLLBACK PREPARED '%s', if nobody is to commit it\n",
+                             json_get_string(blocker, "gid") ? json_get_string(blocker, "gid") : "?");
 }
 
 static int take(void *userdata, const struct cJSON *reply)
@@ -81,6 +99,8 @@ static int take(void *userdata, const struct cJSON *reply)
                 return CLI_OK;
         if (listing->locks)
                 (void)json_append(listing->locks, json_copy(reply));
+        else if (listing->cli->options.dot)
+                locks_dot_add(&listing->dot, reply);
         else
                 print_lock(listing->cli, reply);
         return CLI_OK;
@@ -102,7 +122,11 @@ int cmd_locks(struct cli *cli)
         int r;
 
         (void)json_add_string(parameters, "database", cli->operands[0]);
+        if (cli->options.dot && !cli->options.json)
+                locks_dot_begin(&listing.dot);
         r = query_run(cli, &query);
+        if (cli->options.dot && !cli->options.json)
+                locks_dot_end(&listing.dot);
         if (!listing.locks)
                 return r;
         object = json_object();

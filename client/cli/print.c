@@ -146,6 +146,19 @@ char *print_cut_middle(const char *text, int columns)
         return cut;
 }
 
+void print_fitted_at(int column, const char *rest)
+{
+        char *cut = isatty(STDOUT_FILENO) ? print_cut(rest, print_width() - column) : NULL;
+
+        (void)puts(cut ? cut : rest);
+        free(cut);
+}
+
+void print_fitted(const char *line)
+{
+        print_fitted_at(0, line);
+}
+
 /* C1 controls come as two bytes, C2 80 to C2 9F: a terminal takes some of them for an ESC and more. */
 static bool is_control(const unsigned char *text)
 {

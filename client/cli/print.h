@@ -9,6 +9,9 @@ struct cJSON;
 
 enum print_color { PRINT_PLAIN, PRINT_GOOD, PRINT_BAD, PRINT_WARNING, PRINT_FAINT };
 
+/* A line, cut to the width of the terminal; whole where there is none. */
+void print_fitted(const char *line);
+void print_fitted_at(int column, const char *rest); /* what stands before it has been printed */
 int print_width(void); /* of the terminal; 80 elsewhere */
 /* Escape sequences, or "" where colours are not wanted. */
 const char *print_start(const struct cli *cli, enum print_color color);

@@ -87,13 +87,16 @@ void sweep_summarize(const struct cJSON *result, char *text, size_t size)
 static void print_row(const struct cli *cli, enum print_color color, const char *verdict, const char *schema,
                       const char *reason, const char *detail)
 {
-        (void)printf("  %s%-10s%s  %s", print_start(cli, color), verdict, print_stop(cli),
-                     schema ? schema : "?");
-        if (reason)
-                (void)printf("  %s", reason);
-        if (detail && *detail)
-                (void)printf("%s%s", reason ? ": " : "  ", detail);
-        (void)putchar('\n');
+        char rest[2048];
+
+        (void)snprintf(rest, sizeof(rest), "%s%s%s%s%s", schema ? schema : "?", reason ? "  " : "",
+                       reason ? reason : "",
+                       !detail || !*detail ? ""
+                       : reason            ? ": "
+                                           : "  ",
+                       detail ? detail : "");
+        (void)printf("  %s%-10s%s  ", print_start(cli, color), verdict, print_stop(cli));
+        print_fitted_at(14, rest);
 }
 
 static void print_names(const struct cli *cli, const struct cJSON *names, enum print_color color,

@@ -45,6 +45,11 @@ static const struct option_row list_options[] = {
         END_ROW,
 };
 
+static const struct option_row locks_options[] = {
+        {"dot", 0, OPTION_FLAG, AT(dot), NULL, "a graph in the language of Graphviz"},
+        END_ROW,
+};
+
 static const struct option_row sweep_options[] = {
         {"no-wait", 'n', OPTION_FLAG, AT(no_wait), NULL, "exit 75 if a sweep is running, do not wait for it"},
         {"dry-run", 0, OPTION_FLAG, AT(dry_run), NULL, "say what would be dropped, and drop nothing"},
@@ -140,7 +145,9 @@ static const struct verb table[] = {
          .summary = "who blocks whom, in all databases, and whose run that is",
          .usage = "[DATABASE]",
          .examples = "  berth locks\n"
-                     "  berth locks tenant1 --json\n",
+                     "  berth locks tenant1 --json\n"
+                     "  berth locks --dot | dot -Tpng >locks.png\n",
+         .options = locks_options,
          .n_max = 1,
          .run = cmd_locks},
         {.name = "sweep",

@@ -48,7 +48,7 @@ enum pg_question {
         PG_DROP,
         /* oid               -> one row if a schema of that oid exists */
         PG_LOOKUP,
-        PG_COMMIT,   /* a message of its own */
+        PG_COMMIT, /* a message of its own */
         PG_ROLLBACK,
         /* schema, 'inside' | 'outside' -> pid, application_name, gid, of whoever holds a lock in the schema, or on what
          *                      its drop would lock outside; pid NULL and gid set: a prepared transaction */
@@ -82,14 +82,14 @@ enum pg_question {
 enum pg_identify_column {
         PG_IDENTIFY_SYSTEM_IDENTIFIER, /* pg_control_system() */
         PG_IDENTIFY_STARTED_USEC,      /* postmaster start, server's clock, microseconds since 1970 */
-        PG_IDENTIFY_UPTIME_USEC,       /* how old a session can be: since the start, or since a crash ended them all */
-        PG_IDENTIFY_ADDRESS,           /* port, what it listens on, timeline; the same by socket and by TCP */
+        PG_IDENTIFY_UPTIME_USEC, /* how old a session can be: since the start, or since a crash ended them all */
+        PG_IDENTIFY_ADDRESS,     /* port, what it listens on, timeline; the same by socket and by TCP */
         PG_IDENTIFY_DATABASE_OID,
-        PG_IDENTIFY_IN_RECOVERY,       /* t: hot standby */
-        PG_IDENTIFY_READ_ONLY,         /* default_transaction_read_only */
-        PG_IDENTIFY_BACKEND_PID,       /* pg_backend_pid(): differs from ours behind a pooler */
-        PG_IDENTIFY_SEES_ALL,          /* member of pg_read_all_stats, or superuser */
-        PG_IDENTIFY_LOCK_TABLE,        /* max_locks_per_transaction * (max_connections + max_prepared_transactions) */
+        PG_IDENTIFY_IN_RECOVERY, /* t: hot standby */
+        PG_IDENTIFY_READ_ONLY,   /* default_transaction_read_only */
+        PG_IDENTIFY_BACKEND_PID, /* pg_backend_pid(): differs from ours behind a pooler */
+        PG_IDENTIFY_SEES_ALL,    /* member of pg_read_all_stats, or superuser */
+        PG_IDENTIFY_LOCK_TABLE, /* max_locks_per_transaction * (max_connections + max_prepared_transactions) */
         PG_IDENTIFY_DEADLOCK_TIMEOUT_MSEC,
         PG_IDENTIFY_VERSION, /* server_version_num */
         PG_IDENTIFY_COLUMNS_,
@@ -106,6 +106,8 @@ enum pg_blocker_column {
         PG_BLOCKER_APPLICATION_NAME,
         PG_BLOCKER_QUERY,
         PG_BLOCKER_TRANSACTION_USEC,
+        PG_BLOCKER_GID, /* only of a prepared transaction: its name, and a test's schema that it has locked */
+        PG_BLOCKER_SCHEMA, /* something in */
         PG_BLOCKER_COLUMNS_,
 };
 
@@ -140,8 +142,8 @@ struct pg_answer {
         enum pg_question question;
         enum pg_outcome outcome;
         char sqlstate[6];
-        const char *message;     /* one line, never a password; "" when all is well */
-        int backend_pid;         /* as libpq was told when it connected */
+        const char *message; /* one line, never a password; "" when all is well */
+        int backend_pid;     /* as libpq was told when it connected */
         unsigned n_rows, n_columns;
         const char *const *cells; /* n_rows * n_columns */
 };

@@ -41,7 +41,9 @@ struct cJSON *describe_lock_side(const struct lock_side *side)
 
         json_add_integer(object, "pid", side->pid);
         json_add_string(object, "applicationName", side->application_name);
-        if (side->application_name && names_parse_application_name(side->application_name, &name)) {
+        json_add_string(object, "gid", side->gid);
+        if ((side->application_name && names_parse_application_name(side->application_name, &name)) ||
+            (side->schema && names_parse_schema(side->schema, &name))) {
                 json_add_string(object, "namespace", name.namespace);
                 json_add_string(object, "worker", name.worker);
         }

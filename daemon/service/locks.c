@@ -32,7 +32,9 @@ static struct lock_pair pair_of(const struct pg_answer *answer, unsigned row, co
                 .blocker = {.pid = blocker_pid ? atoi(blocker_pid) : 0,
                             .application_name = pg_cell(answer, row, PG_BLOCKER_APPLICATION_NAME),
                             .query = pg_cell(answer, row, PG_BLOCKER_QUERY),
-                            .transaction_usec = number(pg_cell(answer, row, PG_BLOCKER_TRANSACTION_USEC))},
+                            .transaction_usec = number(pg_cell(answer, row, PG_BLOCKER_TRANSACTION_USEC)),
+                            .gid = pg_cell(answer, row, PG_BLOCKER_GID),
+                            .schema = pg_cell(answer, row, PG_BLOCKER_SCHEMA)},
                 .wait_event = pg_cell(answer, row, PG_BLOCKED_WAIT_EVENT),
                 .wait_usec = number(pg_cell(answer, row, PG_BLOCKED_WAIT_USEC)),
         };

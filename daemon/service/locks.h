@@ -11,6 +11,7 @@ struct lock_pair {
                 int pid;                              /* 0: a prepared transaction */
                 const char *application_name, *query; /* or NULL */
                 int64_t transaction_usec;             /* -1: unknown */
+                const char *gid, *schema;             /* only of a prepared transaction; or NULL */
         } blocked, blocker;
         const char *wait_event; /* or NULL */
         int64_t wait_usec;      /* -1: unknown */

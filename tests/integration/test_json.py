@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What --json prints, of every verb, by the real daemon in states worth looking at, against docs/schema."""
 
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 
 import pytest
@@ -12,7 +17,8 @@ import pytest
 from harness import BERTH, Daemon, until
 from said import check_object, validate
 
-LEASE, MANAGE = "io.berth.lease.", "io.berth.manage."
+LEASE = "io.berth.lease."
+LONG = "n" * 32
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +28,7 @@ def daemon(clusters):
     away = "host=127.0.0.1 port=1 dbname=x user=postgres"
     daemon = Daemon({"platform": main.conninfo("platform"), "tenant1": main.conninfo("tenant1"),
                      "tenant2": other.conninfo("tenant2"), "away": away},
-                    max_leases="3", ddl_slots="1", unleased_grace="0s").after_first_sweep()
+                    max_leases="4", ddl_slots="1", unleased_grace="0s").after_first_sweep()
     for server, database, schema in ((main, "platform", "test_onlook_gw0"), (other, "tenant2", "test_stranger_gw0")):
         server.make_schema(database, schema)
     yield daemon
@@ -39,8 +45,8 @@ class Busy(str):
 @pytest.fixture(scope="module")
 def busy(daemon):
     """Connections that hold and wait; the namespace of the first run."""
-    wires = [daemon.connection() for _ in range(5)]
-    first, second, worker, third, fourth = wires
+    wires = [daemon.connection() for _ in range(6)]
+    first, second, worker, third, fourth, long = wires
     held = first.call(LEASE + "Acquire", {"label": "nightly; pytest -n 8"})["parameters"]
     namespace = held["context"]["namespace"]
     second.call(LEASE + "Acquire", {"namespace": "onlook", "role": "controller"})
@@ -49,6 +55,7 @@ def busy(daemon):
     worker.call(LEASE + "Attach", {**busy.lease, "role": "worker", "worker": "gw0"})
     daemon.berth("run", "--keep", "true", check=0)
     third.call(LEASE + "Acquire", {"namespace": "third"})
+    long.call(LEASE + "Acquire", {"namespace": LONG, "label": "a label that goes on and on; " * 6})
     fourth.send(LEASE + "Acquire", {"namespace": "fourth"})
     first.call(LEASE + "AcquireSlot", {"database": "platform", "worker": "gw3"})
     second.send(LEASE + "AcquireSlot", {"database": "tenant1"})
@@ -56,6 +63,31 @@ def busy(daemon):
     yield busy
     for wire in wires:
         wire.close()
+
+
+def on_terminal(daemon, *words, columns=80, **more):
+    """The lines that a terminal of 80 columns gets, and sees unwrapped."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = daemon.environment(LC_ALL="C.UTF-8", TERM="xterm", **more)
+    process = subprocess.Popen([BERTH, *words], env=environment, stdin=subprocess.DEVNULL, stdout=theirs)
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # nobody writes any more
+            break
+        if not chunk:
+            break
+        text += chunk
+    os.close(ours)
+    process.wait(60)
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in text.decode().splitlines()]
+    assert all(len(line) <= columns for line in lines), lines
+    assert "NO_COLOR" not in more or "\x1b" not in text.decode()
+    assert "NO_COLOR" in more or words[0] == "explain" or "\x1b[" in text.decode()
+    return lines
 
 
 def printed(daemon, schema, *words, check=0):
@@ -111,6 +143,42 @@ def test_list_watch(daemon, busy):
         watch.wait()
 
 
+def look(daemon, busy, lock):
+    """The same as a graph, and as people see it."""
+    boxes, arrows = {}, []
+    for line in daemon.berth("locks", "platform", "--dot", check=0).stdout.splitlines()[4:-1]:
+        arrow = re.fullmatch(r'  "(.+)" -> "(.+)" \[label="(relation .+)"\];', line)
+        box = re.fullmatch(r'  "(.+)" \[label="(.+)", fillcolor=(\w+)\];', line)
+        assert arrow or box, line
+        if arrow:
+            arrows.append(arrow.groups())
+        else:
+            boxes[box[1]] = box[2]
+    assert [(one, other) for one, other, _ in arrows] == [
+        (f"platform {lock['blocked']['pid']}", f"platform {lock['blocker']['pid']}")]
+    assert set(boxes) == set(arrows[0][:2])
+    assert [boxes[one].split("\\n")[0] for one in arrows[0][:2]] == ["gw0 of onlook", f"gw3 of {busy}"]
+    assert on_terminal(daemon, "locks", "platform")[0].startswith("platform: gw0 of onlook (pid ")
+
+
+def test_a_prepared_transaction_is_somebodys_too(daemon, busy, clusters):
+    server = clusters[0]
+    server.sql("BEGIN; LOCK TABLE test_onlook_gw0.t0; PREPARE TRANSACTION 'left \"over\"'", "platform")
+    waiter = threading.Thread(target=server.sql, args=("SELECT * FROM test_onlook_gw0.t0",), kwargs={"application_name": "x"})
+    waiter.start()
+    try:
+        until(lambda: daemon.json("locks", "platform")["locks"], what="a lock wait")
+        [lock] = printed(daemon, "locks", "locks", "platform")["locks"]
+        assert lock["blocker"]["pid"] == 0 and lock["blocker"]["gid"] == 'left "over"'
+        assert lock["blocker"]["namespace"] == "onlook" and lock["blocker"]["worker"] == "gw0"
+        text = daemon.berth("locks", "platform", check=0).stdout
+        assert "behind   gw0 of onlook, prepared transaction left" in text and "ROLLBACK PREPARED 'left" in text
+        assert '"platform prepared left \\"over\\""' in daemon.berth("locks", "platform", "--dot", check=0).stdout
+    finally:
+        server.sql("ROLLBACK PREPARED 'left \"over\"'", "platform")
+        waiter.join(60)
+
+
 def test_locks(daemon, busy, clusters):
     blocker = clusters[0].connect("platform", f"pytest_gw3_{busy}")
     blocker.autocommit = False
@@ -122,6 +190,7 @@ def test_locks(daemon, busy, clusters):
         until(lambda: daemon.json("locks", "platform")["locks"], what="a lock wait")
         lock = printed(daemon, "locks", "locks", "platform")["locks"][0]
         assert lock["blocked"]["namespace"] == "onlook" and lock["blocker"]["namespace"] == busy
+        look(daemon, busy, lock)
     finally:
         blocker.close()
         waiter.join(60)
@@ -149,6 +218,18 @@ def test_sweep(daemon, busy):
         daemon.write_config()
         daemon.process.send_signal(1)
         until(lambda: len(daemon.json("status")["databases"]) == 4, what="the reload")
+
+
+def test_everything_fits_80_columns_and_has_colours_only_on_a_terminal(daemon, busy):
+    for words in (["status"], ["status", busy], ["status", LONG], ["list"], ["list", "--all"], ["explain", LONG],
+                  ["explain", busy], ["sweep", "--dry-run"]):
+        assert on_terminal(daemon, *words), words
+        assert "\x1b" not in daemon.berth(*words).stdout
+        on_terminal(daemon, *words, NO_COLOR="1")
+        assert "\x1b" in daemon.berth("--color", "always", *words).stdout or words[0] == "explain", words
+    assert any(LONG in line for line in on_terminal(daemon, "list", NO_COLOR="1"))
+    assert len(on_terminal(daemon, "history", NO_COLOR="1")) > 3
+    assert any(len(line) > 80 for line in daemon.berth("history").stdout.splitlines())
 
 
 def test_history(daemon, busy):

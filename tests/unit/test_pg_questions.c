@@ -425,12 +425,12 @@ static void blockers_have_both_sides(void **state)
         PGconn *waiter = session(f, "user=postgres dbname=postgres application_name=pytest_gw0_waiter");
         unsigned row;
 
-        sql(f->admin, "CREATE TABLE blocked()");
+        sql(f->admin, "CREATE TABLE blocked(); CREATE SCHEMA test_pa_gw1; CREATE TABLE test_pa_gw1.t()");
         assert_ok(f, ask(f, c, PG_BLOCKERS, NULL, NULL));
         assert_int_equal(f->heard.n_rows, 0);
         assert_int_equal(f->heard.n_columns, PG_BLOCKER_COLUMNS_);
 
-        sql(f->admin, "BEGIN; LOCK TABLE blocked IN SHARE MODE; PREPARE TRANSACTION 'forgotten'");
+        sql(f->admin, "BEGIN; LOCK TABLE blocked, test_pa_gw1.t IN SHARE MODE; PREPARE TRANSACTION 'forgotten'");
         sql(holder, "BEGIN; LOCK TABLE blocked IN SHARE MODE");
         assert_int_equal(PQsendQuery(waiter, "LOCK TABLE blocked IN ACCESS EXCLUSIVE MODE; SELECT 1"), 1);
         do
@@ -449,6 +449,8 @@ static void blockers_have_both_sides(void **state)
 
         row = (unsigned)row_of(f, PG_BLOCKER_PID, "0");
         assert_string_equal(cell(f, row, PG_BLOCKER_QUERY), "forgotten");
+        assert_string_equal(cell(f, row, PG_BLOCKER_GID), "forgotten");
+        assert_string_equal(cell(f, row, PG_BLOCKER_SCHEMA), "test_pa_gw1");
         assert_null(cell(f, row, PG_BLOCKER_APPLICATION_NAME));
         assert_true(strtoull(cell(f, row, PG_BLOCKER_TRANSACTION_USEC), NULL, 10) < 600 * SECOND);
         PQfinish(holder);
