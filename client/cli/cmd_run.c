@@ -22,13 +22,6 @@
 
 #define STARTS_MAX 20
 
-static const char *forced_namespace(const struct cli *cli)
-{
-        const char *forced = cli->options.namespace ? cli->options.namespace : getenv(BERTH_ENV_FORCE);
-
-        return forced && (*forced || cli->options.namespace) ? forced : NULL;
-}
-
 /* Whatever comes of it, the exit code is the command's. */
 static void release(struct cli *cli, struct berth_lease *lease, const struct child_end *end)
 {
@@ -76,12 +69,10 @@ static int run_under(struct cli *cli, struct berth_lease *lease, const char *lab
 {
         struct held held = held_lease(lease);
         struct child_plan plan = {.argv = cli->operands, .adopt = true, .held = &held, .n_held = 1};
-        struct child_end end;
-        int r = held_wait(cli, &held);
         int64_t started_usec = print_now_usec();
+        struct child_end end;
+        int r = environment_export(cli, lease);
 
-        if (!r)
-                r = environment_export(cli, lease);
         if (r)
                 return r;
         plan.inherit_fd = berth_lease_fd(lease);
@@ -92,27 +83,53 @@ static int run_under(struct cli *cli, struct berth_lease *lease, const char *lab
         return r ? r : child_repeat_end(end.wait_status);
 }
 
+/* 0, or an exit code. */
+static int acquire(struct cli *cli, const struct berth_lease_request *request, struct berth_lease **ret_lease)
+{
+        struct berth_error error;
+        struct held held;
+        int r = berth_lease_request(request, ret_lease, &error);
+
+        /* One that was about to go when we found it may be gone when we come. */
+        for (int i = 0;
+             r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(AUTOSTART_TIMEOUT_MS, &error);
+             i++)
+                r = berth_lease_request(request, ret_lease, &error);
+        if (r)
+                return held_fail(cli, &error);
+        held = held_lease(*ret_lease);
+        return held_wait(cli, &held);
+}
+
+/* Only with a lease we know the aliases that berthd is configured to have, and so their NAME_FORCE. */
+static int acquire_forced(struct cli *cli, struct berth_lease_request *request, struct berth_lease **lease)
+{
+        request->namespace_ = environment_forced(berth_lease_aliases(*lease));
+        if (!request->namespace_)
+                return CLI_OK;
+        (void)berth_lease_release(*lease, NULL, NULL, NULL);
+        *lease = berth_lease_free(*lease);
+        return acquire(cli, request, lease);
+}
+
 int cmd_run(struct cli *cli)
 {
         struct berth_lease_request request = BERTH_LEASE_REQUEST_INIT;
         char *line = environment_command_line(cli->operands);
         struct berth_lease *lease = NULL;
-        struct berth_error error;
         int r;
 
         command_die_as_init();
         request.socket = cli->options.socket;
-        request.namespace_ = forced_namespace(cli);
+        request.namespace_ = cli->options.namespace ? cli->options.namespace : environment_forced("");
         request.label = cli->options.label ? cli->options.label : line;
         request.no_wait = cli->options.no_wait;
         request.timeout_ms = cli->options.wait_ms;
-        r = berth_lease_request(&request, &lease, &error);
-        /* One that was about to go when we found it may be gone when we come. */
-        for (int i = 0;
-             r && i < STARTS_MAX && autostart_is_due(cli, &error) && !autostart(AUTOSTART_TIMEOUT_MS, &error);
-             i++)
-                r = berth_lease_request(&request, &lease, &error);
-        r = r ? held_fail(cli, &error) : run_under(cli, lease, request.label);
+        r = acquire(cli, &request, &lease);
+        if (!r && !request.namespace_)
+                r = acquire_forced(cli, &request, &lease);
+        if (!r)
+                r = run_under(cli, lease, request.label);
         berth_lease_free(lease);
         free(line);
         return r;

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ENV_ALIASES "BERTH_NAMESPACE_ENV"
+#define ENV_ALIASES   "BERTH_NAMESPACE_ENV"
+#define VARIABLE_SIZE 128
 
 extern char **environ;
 
@@ -25,7 +26,7 @@ static void forget_outer_run(void)
         (void)unsetenv("BERTH_CONTROLLER_PID");
         (void)unsetenv(BERTH_ENV_FORCE);
         for (char **variable = environ; *variable;) {
-                char name[128];
+                char name[VARIABLE_SIZE];
 
                 if (strncmp(*variable, prefix, sizeof(prefix) - 1) ||
                     strcspn(*variable, "=") >= sizeof(name)) {
@@ -46,32 +47,58 @@ static void export_report_dir(void)
                 (void)setenv(BERTH_ENV_REPORT_DIR, path, 1);
 }
 
+/* NAME_FORCE; false: it is too long to be anybody's. */
+static bool make_force(const char *name, char ret_name[VARIABLE_SIZE])
+{
+        return snprintf(ret_name, VARIABLE_SIZE, "%s_FORCE", name) < VARIABLE_SIZE;
+}
+
 static int export_as(struct cli *cli, const char *name, const char *namespace)
 {
+        char force[VARIABLE_SIZE];
+
         if (!names_is_alias(name))
                 return cli_fail_as(cli, "BadConfiguration", CLI_CONFIGURATION,
                                    "write names of variables with commas between",
                                    "bad " ENV_ALIASES "; %s is no name of a variable, or not berth's to set",
                                    name);
         (void)setenv(name, namespace, 1);
+        if (make_force(name, force))
+                (void)unsetenv(force);
         return CLI_OK;
 }
 
-/* What berthd is configured to, and what the user adds. */
-static int export_aliases(struct cli *cli, const char *configured, const char *namespace)
+/* What berthd is configured to, and what the user adds. Caller frees; NULL: no memory. */
+static char *list_aliases(const char *configured)
 {
         const char *mine = getenv(ENV_ALIASES);
-        char *copy = NULL, *rest, *name;
+        char *list = NULL;
+
+        return asprintf(&list, "%s,%s", configured, mine ? mine : "") < 0 ? NULL : list;
+}
+
+static int export_aliases(struct cli *cli, const char *configured, const char *namespace)
+{
+        char *list = list_aliases(configured), *rest = list, *name;
         int r = CLI_OK;
 
-        if (asprintf(&copy, "%s,%s", configured, mine ? mine : "") < 0)
-                return r;
-        rest = copy;
         while (!r && (name = strsep(&rest, ", ")))
                 if (*name)
                         r = export_as(cli, name, namespace);
-        free(copy);
+        free(list);
         return r;
+}
+
+const char *environment_forced(const char *configured)
+{
+        const char *forced = getenv(BERTH_ENV_FORCE);
+        char *list = list_aliases(configured), *rest = list, *name, variable[VARIABLE_SIZE];
+
+        while (!(forced && *forced) && (name = strsep(&rest, ", ")))
+                if (*name && make_force(name, variable))
+                        forced = getenv(variable);
+        free(list);
+        return forced && *forced ? forced : NULL;
 }
 
 int environment_export(struct cli *cli, const struct berth_lease *lease)

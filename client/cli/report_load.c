@@ -172,8 +172,12 @@ int report_load(struct cli *cli, const struct report_choice *choice, struct cJSO
         n = fd < 0 ? -1 : report_files_list(fd, choice->namespace, 0, &files);
         if (n < 0 && errno == ENOENT)
                 return CLI_OK;
+        if (n < 0 && errno == EACCES)
+                return cli_fail_as(cli, "NotPermitted", CLI_NOT_PERMITTED,
+                                   "set BERTH_REPORT_DIR to the folder of your reports",
+                                   "cannot read %s; it is not this user's", path);
         if (n < 0)
-                return cli_fail_as(cli, "ReportsUnreadable", errno == EACCES ? CLI_NOT_PERMITTED : CLI_FAILED,
+                return cli_fail_as(cli, "NoReport", CLI_FAILED,
                                    "set BERTH_REPORT_DIR to the folder of the reports", "cannot read %s; %s",
                                    path, strerror(errno));
         return take_files(choice, path, fd, files, n, reports);

@@ -117,9 +117,9 @@ class Table:
         """goal: what is shown; is_met: of the median of the ratios, or of ours where there is no ratio."""
         ratios = [a / b for a, b in zip(ours, peer)] if ratio else []
         judged = statistics.median(ratios if ratio else ours)
-        verdict = "met" if is_met(judged) else "missed"
+        verdict = "" if not goal else "met" if is_met(judged) else "missed"
         if not self.is_steady(peer or ours):
-            verdict += " ?"
+            verdict = f"{verdict} ?".strip()
             self.is_doubtful = True
         self.lines.append((
             figure,

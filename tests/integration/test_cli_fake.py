@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The berth command against a daemon that says what each test wants: errors, exit codes, signals, lost connections."""
 
-import errno
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +14,6 @@ import pytest
 import said
 from fake_berthd import GRANTED, NAMESPACE, SECRET, FakeBerthd
 from harness import BERTH, until
-from somebody import BECOME, UID, copy_of_berth
 from terminal import COUNTING, Terminal
 
 BUSY = {"waitedUSec": 5000000, "position": 1,
@@ -62,11 +59,7 @@ def failed(done, code, pattern):
     assert re.search(pattern, done.stderr), done.stderr
 
 
-# ---- each errno of a connect tells its story ----
-
-
-def test_no_socket(path):
-    failed(berth(path, "status"), 69, "no socket at .*; berthd is not running; 'systemctl start berthd.socket'")
+# ---- which socket; what may be in the way of it is in test_out_of_reach.py ----
 
 
 def test_no_socket_anywhere_names_the_system_one(tmp_path):
@@ -85,74 +78,10 @@ def test_the_user_daemon_is_found_by_the_runtime_directory(tmp_path):
     assert done.stdout == f"{daemon.path}\n"
 
 
-def test_a_dead_daemons_socket(path, fake):
-    fake.die()
-    failed(berth(path, "run", "true"), 69, "a dead daemon left its socket; restart berthd")
-
-
-def test_not_in_the_group(path, fake):
-    os.chmod(path, 0o600)
-    os.chmod(os.path.dirname(path), 0o755)
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to be somebody else")
-    directory = os.path.dirname(path)
-    while directory != "/":
-        os.chmod(directory, os.stat(directory).st_mode | 0o055)
-        directory = os.path.dirname(directory)
-    program, variables = copy_of_berth(BERTH, os.path.join(os.path.dirname(path), "bin"))
-    done = subprocess.run([*BECOME, program, "list"], env=environment(path, **variables), text=True, timeout=60,
-                          capture_output=True, stdin=subprocess.DEVNULL)
-    failed(done, 77, rf"uid {UID} may not use it; add the user to group berth \(usermod -aG berth NAME\)")
-
-
-def test_a_path_that_is_too_long(tmp_path):
-    path = str(tmp_path / ("x" * 121))
-    failed(berth(path, "list"), 64, rf"socket path too long \({len(path)} > 107\)")
-
-
-def test_a_full_backlog_is_told_after_two_seconds(path):
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(0)
-    waiting = []
-    while True:
-        waiting.append(socket.socket(socket.AF_UNIX))
-        waiting[-1].setblocking(False)
-        if waiting[-1].connect_ex(path) == errno.EAGAIN:
-            break
-    began = time.monotonic()
-    failed(berth(path, "status"), 75, r"berthd does not answer \(backlog full\); try again")
-    assert time.monotonic() - began > 1.9
-
-
 def test_a_stopped_daemon_is_told(path):
     daemon = FakeBerthd(path, GetStatus=lambda call: None)
     failed(berth(path, "status"), 75, "berthd is stopped or overloaded")
     daemon.die()
-
-
-SANDBOX = """
-import ctypes, os, struct, sys
-# what a seccomp filter of a sandbox does: socket(AF_UNIX, ...) gives EPERM
-libc = ctypes.CDLL(None, use_errno=True)
-libc.prctl(38, 1, 0, 0, 0)
-def ins(code, jt, jf, k): return struct.pack("HBBI", code, jt, jf, k)
-nr = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
-program = b"".join([ins(0x20, 0, 0, 0), ins(0x15, 0, 3, nr), ins(0x20, 0, 0, 16), ins(0x15, 0, 1, 1),
-                    ins(0x06, 0, 0, 0x00050001), ins(0x06, 0, 0, 0x7fff0000)])
-buffer = ctypes.create_string_buffer(program)
-class Prog(ctypes.Structure): _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-prog = Prog(len(program) // 8, ctypes.addressof(buffer))
-if libc.prctl(22, 2, ctypes.byref(prog), 0, 0): sys.exit(99)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-
-
-def test_a_sandbox_that_forbids_unix_sockets(path, fake):
-    done = berth(path, "list", prefix=[sys.executable, "-c", SANDBOX])
-    if done.returncode == 99 or os.uname().machine not in ("x86_64", "aarch64"):
-        pytest.skip("no seccomp here")
-    failed(done, 77, r"this sandbox forbids Unix sockets \(seccomp\); run it outside the sandbox")
 
 
 def test_errors_are_an_object_with_json(path):
