@@ -93,7 +93,7 @@ def test_a_pytest_in_a_tmux_pane_that_inherited_an_ended_runs_variables_ignores_
     assert status == 0, output
     stale = inherited["BERTH_NAMESPACE"]
     assert suite.namespace() != stale
-    assert re.fullmatch(rf"new; ignored stale BERTH_NAMESPACE={stale}, ended \d+ s ago", *headers(output).values())
+    assert re.fullmatch(rf"new; ignored stale BERTH_NAMESPACE={stale}, ended \d+ \w+ ago", *headers(output).values())
 
 
 # ---- others' ----

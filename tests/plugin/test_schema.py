@@ -397,6 +397,46 @@ def commit_a_failed_transaction(engine):
         transaction.commit()  # as PostgreSQL has it: a rollback, and no error
 
 
+def test_nor_by_an_asynchronous_engine(leased, database, look, public_table):
+    import asyncio
+
+    engine = async_engine(database, **pytest_berth.connect_args(driver="asyncpg"))
+
+    async def commit(path):
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"SET LOCAL search_path TO {path}")
+            await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+            await connection.commit()
+
+    async def main():
+        await commit(pytest_berth.worker_schema())
+        with pytest.raises(FallThroughError, match="search_path = test_gw0, public"):
+            await commit("test_gw0, public")
+        await engine.dispose()
+
+    with pytest_berth.schema(engine, lambda c: exec_driver_sql(c, "CREATE TABLE t (id int)")):
+        asyncio.run(main())
+    assert look("SELECT * FROM public.t") == []
+    assert look(f"SELECT * FROM {pytest_berth.worker_schema()}.t") == [(1,)]
+
+
+@pytest.mark.filterwarnings("ignore:Deprecated API features")
+def test_a_statement_that_commits_by_itself_is_seen_as_well(leased, database, look, public_table):
+    """As those of SQLAlchemy 1.4 do."""
+    engine = alchemy_engine(database, **pytest_berth.connect_args())
+    if not hasattr(engine, "execute"):
+        return  # 2.0 has no such
+    with pytest_berth.schema(engine, lambda c: exec_driver_sql(c, "CREATE TABLE t (id int)")):
+        with engine.connect() as connection:
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+            connection.exec_driver_sql("SET search_path TO public")
+            with pytest.raises(FallThroughError):
+                connection.exec_driver_sql("INSERT INTO t VALUES (2)")
+    engine.dispose()
+    assert look("SELECT * FROM public.t") == []
+    assert look(f"SELECT * FROM {pytest_berth.worker_schema()}.t") == [(1,)]
+
+
 @pytest.mark.parametrize("settings", [{"guard": "off"}, {"extra_path": ("public",)}], ids=str)
 def test_unless_public_is_wanted(fake, settle, active, database, look, public_table, settings):
     fake.clusters = {"*": ["platform"]}
