@@ -106,6 +106,8 @@ static int ask_program(struct cli *cli, struct cJSON **ret)
                 r = cli_fail_as(cli, "BadConfiguration", CLI_CONFIGURATION,
                                 "mend it; 'berthd --check-config' says all that is wrong",
                                 "the configuration is wrong; %s", said ? said : "berthd does not say why");
+        else if (!cli->options.json)
+                json_edit_strings(*ret, print_make_plain);
         free(said);
         return r;
 }

@@ -23,6 +23,7 @@ struct doctor {
         doctor_fn *each;
         void *owner;
         TAILQ_HEAD(, patient) patients;
+        bool is_inspecting; /* the ledger, for all of them */
 };
 
 /* Who listens to a finding_fn. */
@@ -203,17 +204,33 @@ static void patient_free(struct doctor *doctor, struct patient *patient)
         free(patient);
 }
 
-static void on_inspected(void *owner, uint64_t caller, const struct ledger_inspection *inspection, int error)
+static void on_inspected(void *owner, uint64_t ticket, const struct ledger_inspection *inspection, int error)
 {
         struct doctor *doctor = owner;
-        struct listener listener = {doctor, caller};
-        struct patient *patient = find_patient(doctor, caller);
+        struct patient *patient;
 
-        if (!patient)
+        (void)ticket;
+        doctor->is_inspecting = false;
+        while ((patient = TAILQ_FIRST(&doctor->patients))) {
+                struct listener listener = {doctor, patient->caller};
+
+                patient_free(doctor, patient);
+                doctor_tell_ledger(inspection, error, tell, &listener);
+                doctor->each(doctor->owner, listener.caller, NULL);
+        }
+}
+
+/* One at a time, however many ask: grants wait while the writer's thread reads. */
+static void inspect_ledger(struct doctor *doctor, uint64_t caller)
+{
+        struct patient *patient = NEW(struct patient);
+
+        patient->caller = caller;
+        TAILQ_INSERT_TAIL(&doctor->patients, patient, link);
+        if (doctor->is_inspecting)
                 return;
-        patient_free(doctor, patient);
-        doctor_tell_ledger(inspection, error, tell, &listener);
-        doctor->each(doctor->owner, caller, NULL);
+        doctor->is_inspecting = true;
+        doctor->sources.ledger->ops->inspect(doctor->sources.ledger, on_inspected, doctor, 0);
 }
 
 /* ---- in order ---- */
@@ -222,7 +239,6 @@ static void heard(void *owner, uint64_t caller, const char *database, const stru
 {
         struct doctor *doctor = owner;
         struct listener listener = {doctor, caller};
-        struct patient *patient;
 
         if (answer) {
                 take_database(&listener, database, answer);
@@ -231,14 +247,10 @@ static void heard(void *owner, uint64_t caller, const char *database, const stru
         doctor->configuration(doctor->configuration_owner, tell, &listener);
         tell_no_database(&listener);
         tell_public_writes(&listener);
-        if (!doctor->sources.ledger) {
+        if (doctor->sources.ledger)
+                inspect_ledger(doctor, caller);
+        else
                 doctor->each(doctor->owner, caller, NULL);
-                return;
-        }
-        patient = NEW(struct patient);
-        patient->caller = caller;
-        TAILQ_INSERT_TAIL(&doctor->patients, patient, link);
-        doctor->sources.ledger->ops->inspect(doctor->sources.ledger, on_inspected, doctor, caller);
 }
 
 void doctor_ask(struct doctor *doctor, uint64_t caller)

@@ -130,13 +130,16 @@ static void check_see(const struct doctor_look *look, struct doctor_found *ret)
                         alloc_printf("GRANT pg_read_all_stats TO %s", role(look)));
 }
 
-/* test_gw0, test_gw3_audit: names of before, which say of no run whose they are. */
+/*
+ * test_gw0, test_gw3_audit: names of before, which say of no run whose they are. As SQL writes them, in quotes where
+ * they need them: anybody may call a schema test_gw0_x, prod, and have it typed behind DROP SCHEMA.
+ */
 static bool is_old(const char *schema)
 {
-        const char *at = schema + strlen("test_gw");
+        const char *name = schema + (*schema == '"'), *at = name + strlen("test_gw");
         size_t n;
 
-        if (strncmp(schema, "test_gw", strlen("test_gw")) != 0)
+        if (strncmp(name, "test_gw", strlen("test_gw")) != 0)
                 return false;
         n = strspn(at, "0123456789");
         return n > 0 && (at[n] == '\0' || at[n] == '_');

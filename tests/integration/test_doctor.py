@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import BERTHD, Daemon, Pooler, until
+from harness import BERTHD, Daemon, Pooler, Wire, until
 from said import FAILURE, validate
 from somebody import BECOME, copy_of_berth
 
@@ -118,6 +118,27 @@ def test_what_is_typed_as_the_finding_says_mends_it(daemon, servers):
     database, statement = diagnose(daemon)["public", "tenant2"]["fix"].removeprefix("in ").split(": ")
     servers[database].sql(statement, database)
     assert not bad(diagnose(daemon))
+
+
+def test_no_name_of_a_schema_makes_another_statement_of_what_is_typed(daemon, servers):
+    servers["tenant2"].sql('CREATE SCHEMA "test_gw0_x, victim"; CREATE SCHEMA victim', "tenant2")
+    statement = diagnose(daemon)["old_names", "tenant2"]["fix"].partition(": ")[2]
+    servers["tenant2"].sql(statement, "tenant2")
+    assert not bad(diagnose(daemon))
+    servers["tenant2"].sql("DROP SCHEMA victim", "tenant2")
+
+
+def test_many_who_ask_at_once_are_all_told_of_the_ledger(daemon):
+    wires = [Wire(daemon.socket) for _ in range(8)]
+    for wire in wires:
+        wire.send("io.berth.manage.Diagnose", more=True)
+    for wire in wires:
+        checks, more = [], True
+        while more:
+            reply = wire.receive()
+            checks, more = [*checks, reply["parameters"]["check"]], reply.get("continues")
+        assert checks.count("ledger") == 1
+        wire.close()
 
 
 def test_tests_that_run_as_superuser_are_told(daemon, servers):

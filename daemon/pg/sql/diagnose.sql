@@ -37,7 +37,7 @@ UNION ALL SELECT DISTINCT 'writer', quote_ident(t.rolname), quote_ident(g.rolnam
             JOIN granted ON grantee <> 0
             JOIN pg_roles g ON g.oid = grantee
            WHERE NOT t.rolsuper AND pg_has_role(t.oid, grantee, 'USAGE')
-UNION ALL SELECT 'schema', nspname,
+UNION ALL SELECT 'schema', quote_ident(nspname),
                  CASE WHEN NOT pg_has_role(current_user, nspowner, 'USAGE')
                       THEN quote_ident(pg_get_userbyid(nspowner)) END
             FROM pg_namespace
