@@ -16,6 +16,7 @@
 
 #define SHORT_COLUMNS 12 /* of a namespace where others stand in the same line */
 #define CELL_SIZE     64
+#define WRONG_SHOWN   2 /* of one kind */
 
 /* ---- the head ---- */
 
@@ -96,30 +97,53 @@ static void add_slots(struct lines *lines, const struct layout *layout, const st
         }
 }
 
+/* Sixteen databases of one server go down together, and of public a day is told: the runs must stay in sight. */
+static void add_down(struct lines *lines, const struct layout *layout)
+{
+        char reason[PRINT_REASON_SIZE];
+        int n = 0;
+
+        for (const struct cJSON *one = json_first(json_get(layout->status, "databases")); one;
+             one = json_next(one))
+                if (!json_get_bool(one, "reachable", false) && n++ < WRONG_SHOWN)
+                        (void)lines_add(lines, PRINT_BAD, "%s: %s", text_of(one, "name"),
+                                        print_reason(text_of(one, "message"), reason));
+        if (n > WRONG_SHOWN)
+                (void)lines_add(lines, PRINT_BAD, "%d more databases; see berth status", n - WRONG_SHOWN);
+}
+
+static void add_public_writes(struct lines *lines, const struct layout *layout)
+{
+        const struct cJSON *writes = json_get(layout->status, "publicWrites");
+        int n = 0;
+
+        for (const struct cJSON *one = json_first(writes); one; one = json_next(one))
+                n++;
+        if (n > WRONG_SHOWN)
+                (void)lines_add(lines, PRINT_WARNING,
+                                "written into public: %d tables before; see berth status", n - WRONG_SHOWN);
+        for (const struct cJSON *one = json_first(writes); one; one = json_next(one))
+                if (n-- <= WRONG_SHOWN)
+                        (void)lines_add(lines, PRINT_WARNING, "written into public: %s in %s",
+                                        text_of(one, "table"), text_of(one, "database"));
+}
+
 static void add_wrong(struct lines *lines, const struct layout *layout, const char *trouble)
 {
         const char *unsettled = json_get_string(layout->status, "unsettled"),
                    *ledger = json_get_string(json_get(layout->status, "ledger"), "message"),
                    *why = json_get_string(json_get(layout->told, "sweep"), "why");
-        char reason[PRINT_REASON_SIZE];
 
         if (trouble)
                 (void)lines_add(lines, PRINT_BAD, "%s", trouble);
-        for (const struct cJSON *one = json_first(json_get(layout->status, "databases")); one;
-             one = json_next(one))
-                if (!json_get_bool(one, "reachable", false))
-                        (void)lines_add(lines, PRINT_BAD, "%s: %s", text_of(one, "name"),
-                                        print_reason(text_of(one, "message"), reason));
+        add_down(lines, layout);
         if (ledger)
                 (void)lines_add(lines, PRINT_BAD, "ledger: %s", ledger);
         if (why)
                 (void)lines_add(lines, PRINT_WARNING, "sweep: %s", why);
         if (unsettled)
                 (void)lines_add(lines, PRINT_WARNING, "no sweep now: %s", unsettled);
-        for (const struct cJSON *one = json_first(json_get(layout->status, "publicWrites")); one;
-             one = json_next(one))
-                (void)lines_add(lines, PRINT_WARNING, "written into public: %s in %s", text_of(one, "table"),
-                                text_of(one, "database"));
+        add_public_writes(lines, layout);
 }
 
 static void add_head(struct lines *lines, const struct layout *layout, const char *trouble)

@@ -200,6 +200,33 @@ static void a_daemon_that_is_away_is_said_above_what_was_last_heard(void **state
         assert_shown("waiting for berthd");
 }
 
+static void however_much_is_wrong_the_runs_stay_in_sight(void **state)
+{
+        struct cJSON *status = (struct cJSON *)json_get(told, "status"), *writes = json_array();
+        struct cJSON *databases = (struct cJSON *)json_get(status, "databases");
+
+        (void)state;
+        for (int i = 0; i < 128; i++) {
+                struct cJSON *write = json_object(), *database = json_object();
+                char name[16];
+
+                (void)snprintf(name, sizeof(name), "t%d", i);
+                (void)json_add_string(write, "table", name);
+                (void)json_add_string(write, "database", "platform");
+                (void)json_append(writes, write);
+                (void)json_add_string(database, "name", name);
+                (void)json_append(databases, database);
+        }
+        (void)json_add(status, "publicWrites", writes);
+        lay_out(80, 24);
+        assert_shown("126 tables before; see berth status");
+        assert_int_equal(line_with("t125 in platform"), -1);
+        assert_shown("t126 in platform");
+        assert_shown("t127 in platform");
+        assert_shown("more databases; see berth status");
+        assert_shown("p1t1  ");
+}
+
 static void whatever_the_daemon_leaves_out_crashes_nothing(void **state)
 {
         static const char *const texts[] = {
@@ -233,6 +260,7 @@ int main(void)
                 TEST(one_table_alone_can_be_asked_for),
                 TEST(what_does_not_fit_is_counted_and_can_be_scrolled_to),
                 TEST(a_daemon_that_is_away_is_said_above_what_was_last_heard),
+                TEST(however_much_is_wrong_the_runs_stay_in_sight),
                 TEST(whatever_the_daemon_leaves_out_crashes_nothing),
         };
 
