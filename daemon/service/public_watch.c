@@ -292,7 +292,7 @@ static void look_ended(struct public_watch *watch)
         forget_places(watch);
         forget_pasts(watch);
         answer_askers(watch);
-        if (!TAILQ_EMPTY(&watch->askers)) /* who came while we were looking */
+        if (watch->state == WAITING && !TAILQ_EMPTY(&watch->askers)) /* who came while we were looking */
                 look_now(watch);
 }
 

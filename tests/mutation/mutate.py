@@ -42,6 +42,7 @@ TESTS = [
     ("proto/names.c", "test_names"),
     ("daemon/core/slot_queue.c", "test_slot_queue"),
     ("daemon/core/live_set.c", "test_live_set"),
+    ("daemon/core/public_look.c", "test_public_look"),
     ("daemon/service/lease*.c", LEASES),
     ("daemon/service/slot*.c", SLOTS),
 ]

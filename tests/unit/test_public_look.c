@@ -158,6 +158,21 @@ static void partitions_are_rows_of_their_table(void **state)
         assert_string_equal(compare(), "rows public.parts 3");
 }
 
+static void a_new_partition_with_rows_is_rows_of_its_table(void **state)
+{
+        const struct row then[] = {{10, "public.a", false, 0}, {11, "public.b", false, 0}},
+                         now[] = {{10, "public.a", false, 0},
+                                  {11, "public.b", false, 0},
+                                  {12, "public.a", true, 1},
+                                  {13, "public.b", true, 2},
+                                  {14, "public.b", true, 3}};
+
+        (void)state;
+        before = look_at("db", "start", then, N(then));
+        after = look_at("db", "start", now, N(now));
+        assert_string_equal(compare(), "rows public.a 1, rows public.b 5");
+}
+
 static void a_new_partitioned_table_appears_once(void **state)
 {
         const struct row now[] = {{30, "public.parts", false, 0}, {31, "public.parts", true, 2}};
@@ -207,6 +222,7 @@ int main(void)
                 LOOK(of_counts_that_have_begun_anew_only_tables_are_told),
                 LOOK(another_place_is_compared_with_nothing),
                 LOOK(partitions_are_rows_of_their_table),
+                LOOK(a_new_partition_with_rows_is_rows_of_its_table),
                 LOOK(a_new_partitioned_table_appears_once),
                 LOOK(more_tables_than_there_is_room_for_are_counted),
                 LOOK(what_is_not_in_order_is_refused),

@@ -376,6 +376,28 @@ static void who_asks_is_told_after_a_look_of_its_own(void **state)
         assert_int_equal(n_looks(), 4);
 }
 
+static unsigned n_calls;
+
+static void ask_again(void *owner, uint64_t caller)
+{
+        (void)owner;
+        if (n_calls++ == 0)
+                assert_true(public_watch_ask(watch, caller, ask_again, NULL));
+}
+
+/* As a client does that has sent two calls at once. */
+static void who_asks_again_when_told_gets_one_look_more(void **state)
+{
+        struct story *story = *state;
+
+        (void)begin(story, "one");
+        n_calls = 0;
+        assert_true(public_watch_ask(watch, 1, ask_again, NULL));
+        story_settle(story);
+        assert_int_equal(n_calls, 2);
+        assert_int_equal(n_looks(), 3);
+}
+
 static void who_asks_of_what_is_switched_off_is_told_at_once(void **state)
 {
         struct story *story = *state;
@@ -387,6 +409,110 @@ static void who_asks_of_what_is_switched_off_is_told_at_once(void **state)
         public_watch_configure(watch);
         assert_int_equal(n, 1);
         assert_false(public_watch_ask(watch, 1, count, &n));
+}
+
+/* More of them than are remembered, so that the memory begins anew. */
+static void after_many_runs_it_is_still_the_last_one_that_is_named(void **state)
+{
+        struct story *story = *state;
+        char name[16];
+
+        for (unsigned i = 0; i < 300; i++) {
+                struct lease_request one;
+
+                (void)snprintf(name, sizeof(name), "run%u", i);
+                one = begin(story, name);
+                end(story, &one);
+        }
+        (void)begin(story, "stays");
+        story_pass(story, 2 * PERIOD);
+        for (unsigned i = 0; i < 3; i++) {
+                struct lease_request one;
+
+                (void)snprintf(name, sizeof(name), "late%u", i);
+                one = begin(story, name);
+                end(story, &one);
+        }
+        look_there("start", "101", false);
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "main public.t rows 1: stays late0 late1 late2");
+        assert_string_equal(memory_ledger_last(story->memory, LEDGER_PUBLIC_WRITTEN)->detail,
+                            "1 row of public.t written");
+        assert_string_equal(memory_ledger_last(story->memory, LEDGER_PUBLIC_WRITTEN)->namespace, "late2");
+}
+
+static void who_waits_for_a_lease_is_not_suspected(void **state)
+{
+        struct story *story = *state;
+        struct peer peer = story_peer(story);
+        struct lease_request request = story_request(story, &peer);
+
+        (void)begin(story, "one");
+        story->settings.max_leases = 1;
+        leases_configure(story->leases, &story->settings);
+        request.namespace = "waits";
+        assert_int_equal(leases_acquire(story->leases, &request, NULL), 0);
+        look_there("start", "101", false);
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "main public.t rows 1: one");
+}
+
+static void an_answer_that_is_not_what_was_asked_for_is_none(void **state)
+{
+        struct story *story = *state;
+        static struct fake_table tables[] = {{"start", "10", "public.t", "102"},
+                                             {"start", "20", "public.u", NULL}};
+
+        (void)begin(story, "one");
+        fake_server_set_public(server, tables, 2);
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "");
+        tables[1].writes = "0";
+        tables[1].oid = NULL;
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "");
+        tables[1].oid = "9";
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "");
+        tables[1].oid = "20";
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "main public.t rows 2: one; main public.u table 0: one");
+}
+
+static void public_that_was_empty_is_looked_at_too(void **state)
+{
+        struct story *story = *state;
+
+        fake_server_set_public(server, NULL, 0);
+        (void)begin(story, "one");
+        look_there("", "7", false);
+        story_pass(story, PERIOD);
+        assert_string_equal(told(), "main public.t table 7: one");
+}
+
+static void of_more_leases_than_there_is_room_for_the_newest_stay_named(void **state)
+{
+        struct story *story = *state;
+        struct lease_request all[PUBLIC_NAMESPACES_MAX + 3];
+        char name[16];
+
+        for (unsigned i = 0; i < PUBLIC_NAMESPACES_MAX + 3; i++) {
+                (void)snprintf(name, sizeof(name), "run%u", i);
+                all[i] = begin(story, name);
+        }
+        look_there("start", "101", false);
+        story_pass(story, PERIOD);
+        assert_non_null(strstr(told(), "rows 1: run0 run1 "));
+        assert_non_null(strstr(told(), " run31"));
+        assert_null(strstr(told(), " run32"));
+        for (unsigned i = 0; i < PUBLIC_NAMESPACES_MAX + 3; i++)
+                end(story, &all[i]);
+        (void)begin(story, "new");
+        story_pass(story, PERIOD);
+        look_there("start", "102", false);
+        story_pass(story, PERIOD);
+        assert_non_null(strstr(told(), "rows 2: run1 run2 "));
+        assert_string_equal(strrchr(told(), ' '), " new");
 }
 
 int main(void)
@@ -407,8 +533,14 @@ int main(void)
                 STORY(without_a_database_nobody_looks),
                 STORY(a_day_later_it_is_shown_no_more),
                 STORY(who_asks_is_told_after_a_look_of_its_own),
+                STORY(who_asks_again_when_told_gets_one_look_more),
                 STORY(who_asks_of_what_is_switched_off_is_told_at_once),
                 STORY(memory_is_bounded_and_the_oldest_go),
+                STORY(after_many_runs_it_is_still_the_last_one_that_is_named),
+                STORY(who_waits_for_a_lease_is_not_suspected),
+                STORY(an_answer_that_is_not_what_was_asked_for_is_none),
+                STORY(public_that_was_empty_is_looked_at_too),
+                STORY(of_more_leases_than_there_is_room_for_the_newest_stay_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
