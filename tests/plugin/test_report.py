@@ -325,6 +325,21 @@ def test_nothing_is_ever_overwritten(tmp_path, monkeypatch):
         "19700101T000001.000000Z_a.json", "19700101T000001.000000Z_a.jsonl", "19700101T000002.000000Z_a.json"]
 
 
+def test_a_file_system_without_links_does_too(tmp_path, monkeypatch):
+    def link(source, target):
+        raise PermissionError(1, "no links here", target)
+
+    monkeypatch.setattr(_report.os, "link", link)
+    report = _report.Report(str(tmp_path), "a")
+    report.close({"whole": True})
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
+    other = _report.Report(str(tmp_path), "a")
+    (tmp_path / os.path.basename(other.path)).write_text("mine")
+    with pytest.raises(PermissionError):
+        other.close({})
+    assert (tmp_path / os.path.basename(other.path)).read_text() == "mine"
+
+
 # ---- git ----
 
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # not compiled here: every start would pay for it
 
 
 def plain(text: str) -> str:
     """One line that a terminal shows and does not obey: queries, tables and labels are other people's words."""
-    return _CONTROL.sub("?", re.sub(r"\s*\n\s*|\t", " ", text))
+    return re.sub(_CONTROL, "?", re.sub(r"\s*\n\s*|\t", " ", text))
 
 
 class BerthError(Exception):

@@ -57,9 +57,10 @@ class Report:
                 _write(fd, whole)
             finally:
                 os.close(fd)
-            os.link(draft, self.path)  # unlike a rename it replaces nothing
+            _put(draft, self.path)
         finally:
-            os.unlink(draft)
+            if os.path.lexists(draft):
+                os.unlink(draft)
         lines, self._lines = self._lines, -1  # the number may soon be another file's
         os.close(lines)
         os.unlink(f"{self._stem}.jsonl")
@@ -150,6 +151,18 @@ def _open(path: str) -> TextIO:
 
 def _stamp(seconds: float) -> str:
     return re.sub("[-:]", "", rfc3339(seconds))
+
+
+def _put(draft: str, path: str) -> None:
+    """Unlike a rename, a link replaces nothing. Not every file system has them."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise
+        os.rename(draft, path)
 
 
 def _write(fd: int, value: Dict[str, Any]) -> None:
