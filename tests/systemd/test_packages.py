@@ -17,7 +17,7 @@ NAMES = ["berthd", "berth", "libberth0", "libberth-dev", "python3-pytest-berth"]
 SOCKET = "/run/testpg"
 DATABASES = ["platform", "tenant1", "tenant2"]
 FOOTPRINTS = r"find /etc /usr /var /run /lib /home -xdev \( -name '*berth*' -o -name 'io.berth*' \) " \
-             r"-not -path '/var/log/*' -not -path '/home/dev/*' -not -path '/run/testpg*'"
+             r"-not -path '/var/log/*' -not -path '/home/dev/*' -not -path '/var/backups/*' -not -path '/run/testpg*'"
 
 CONF = f"""[berthd]
 start_grace = 0s
@@ -261,6 +261,23 @@ def test_an_upgrade_in_the_middle_of_a_run_is_not_noticed_by_it(machine, package
     sql(machine, "DROP VIEW public.books", "platform")
     assert machine.json("sweep")["active_detection_complete"]
     until(lambda: not schemas(machine), what="nothing left")
+
+
+def test_every_command_of_the_runbook_works(machine):
+    text = (TREE / "docs/operations.md").read_text().split("## Runbook")[1].split("\n## ")[0]
+    commands = re.findall(r"^\$ (.*)$", "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)), re.MULTILINE)
+    assert len(commands) > 40
+    forgotten = Suite(machine, "forgotten", "tenant2", "forgotten")
+    until(lambda: ("tenant2", f"test_{forgotten.namespace}_gw0") in schemas(machine), what="a schema to ask about")
+    environment = [f"NAMESPACE={forgotten.namespace}", f"SCHEMA=test_{forgotten.namespace}_gw0", "PGHOST=" + SOCKET, "PGUSER=berth",
+                   "PGDATABASE=platform"]
+    for command in commands:
+        done = machine.run("env", *environment, "sh", "-c", command, check=False)
+        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{machine.journal()}"
+        if "ended_leases" in command:
+            assert "namespace" in done.stdout, command
+    gate(machine, "forgotten")
+    forgotten.end()
 
 
 def test_purge_leaves_nothing(machine):
