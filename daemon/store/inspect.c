@@ -76,8 +76,8 @@ static bool has_wal(const char *path)
         char wal[4096];
         struct stat status;
 
-        (void)snprintf(wal, sizeof(wal), "%s-wal", path);
-        return stat(wal, &status) == 0 && status.st_size > 0;
+        return snprintf(wal, sizeof(wal), "%s-wal", path) < (int)sizeof(wal) && stat(wal, &status) == 0 &&
+               status.st_size > 0;
 }
 
 /* Names in a URI: what is no plain character of a path is written as %XX. */
