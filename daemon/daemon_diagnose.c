@@ -175,6 +175,11 @@ static void print_errors(struct once *once, char *errors)
                                           line,
                                           "mend that line, then systemctl restart berthd"};
 
+                if (strstr(line, strerror(EACCES))) {
+                        finding.level = FINDING_WARNING;
+                        finding.what = "the configuration could not be looked at";
+                        finding.fix = "run berth doctor as root";
+                }
                 print_finding(once, &finding);
         }
 }

@@ -35,6 +35,12 @@ _berth()
                 done
                 ;;
         esac
+        case ${COMP_WORDS[COMP_CWORD - 1]} in
+        --socket | --config)
+                COMPREPLY=($(compgen -f -- "$current"))
+                return
+                ;;
+        esac
         case $verb:$current in
         :*) words=$(berth __words 2>/dev/null) ;;
         help:*) words=$(berth __words 2>/dev/null) ;;

@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: MIT
 import os
+import subprocess
 
 import pytest
 
+import said
 from harness import Daemon, Postgres
 
 collect_ignore = ["applications"]  # their tests lay them out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_berth_says_is_looked_at():
+    """Each failure of the command that any test provokes: said.check, whoever runs it and however."""
+    run = subprocess.run
+
+    def look(words, *more, **options):
+        done = run(words, *more, **options)
+        said.check_run(words, done)
+        return done
+
+    subprocess.run = look
+    yield
+    subprocess.run = run
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import psycopg2
 
-import said
-
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BERTH_BUILD", ROOT / "build" / "debug"))
 BERTHD = BUILD / "daemon" / "berthd"
@@ -198,7 +196,6 @@ class Daemon:
         """Runs the command line; check: the exit status it must have."""
         done = subprocess.run([BERTH, *map(str, words)], capture_output=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, env=self.environment(**more))
-        said.check(words, done)
         if check is not None:
             assert done.returncode == check, f"berth {words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log}"
         return done

@@ -2,11 +2,12 @@
 """
 What the berth command may say: its JSON by docs/schema, its failures by docs/errors.md, one line of three parts each.
 
-Daemon.berth() and its like give everything they run to check(), so each failure that any test provokes is looked at.
+conftest.py gives everything that subprocess.run has run to check_run(), so each failure that a test provokes is looked at.
 """
 
 import functools
 import json
+import os
 import pathlib
 import re
 
@@ -44,13 +45,25 @@ def check_object(text, status):
     assert errors().get((error["error"], status)) is error["retryable"], (error, status)
 
 
+def text_of(stream):
+    return stream.decode(errors="replace") if isinstance(stream, bytes) else stream or ""
+
+
 def check(words, done):
-    """The three parts of each line, and with --json the object; done as of subprocess.run."""
+    """The three parts of each line, and with --json the object. words: what follows the command."""
     if done.returncode == 0:
-        return done
-    for line in (done.stderr or "").splitlines():
+        return
+    for line in text_of(done.stderr).splitlines():
         assert not line.startswith("berth: ") or NEWS.match(line) or FAILURE.fullmatch(line), line
-    own = list(map(str, words))[:list(map(str, words)).index("--") if "--" in words else None]
-    if "--json" in own and (done.stdout or "").startswith('{"error"'):
-        check_object(done.stdout, done.returncode)
-    return done
+    own = words[:words.index("--")] if "--" in words else words
+    if "--json" in own and text_of(done.stdout).startswith('{"error"'):
+        check_object(text_of(done.stdout), done.returncode)
+
+
+def check_run(words, done):
+    """If it was berth, perhaps behind setpriv or the like."""
+    if isinstance(words, (list, tuple)):
+        words = [os.fsdecode(word) for word in words]
+        places = [i for i, word in enumerate(words) if os.path.basename(word) == "berth"]
+        if places:
+            check(words[places[0] + 1:], done)

@@ -15,7 +15,7 @@ import threading
 import pytest
 
 from harness import BERTH, Daemon, until
-from said import check_object, validate
+from said import check_object, check_run, validate
 
 LEASE = "io.berth.lease."
 LONG = "n" * 32
@@ -275,3 +275,16 @@ def test_a_failure_is_an_object_and_a_line(daemon, busy, words, code, error):
     assert json.loads(shown.stdout)["error"] == error and shown.stderr == ""
     line = daemon.berth(*words, check=code).stderr
     assert line.startswith("berth: ") and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("stdout, stderr", [
+    ("", "berth: it went wrong\n"),
+    ("", "berth: nothing is free; all are in use; try again.\n"),
+    ('{"error":"Busy","message":"nothing is free; all are in use","fix":"try again","retryable":false}', ""),
+    ('{"error":"Busyness","message":"nothing is free; all are in use","fix":"try again","retryable":true}', ""),
+    ('{"error":"Busy","message":"nothing is free","fix":"try again","retryable":true}', ""),
+])
+def test_a_failure_that_is_none_of_the_documented_is_noticed(stdout, stderr):
+    done = subprocess.CompletedProcess([], 75, stdout, stderr)
+    with pytest.raises(AssertionError):
+        check_run(["/x/berth", "run", "--json", "--", "true"], done)
