@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Grants wait while the writer's thread reads all of it: about a millisecond for a megabyte. */
+/* Grants wait while the writer's thread reads all of it: about three milliseconds a megabyte. */
 #define BYTES_MAX (64LL << 20)
 
 struct inspect {
