@@ -3,9 +3,11 @@
 
 import json
 import os
+import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import textwrap
@@ -63,6 +65,26 @@ class Suite:
         output, _ = process.communicate(timeout=120)
         assert process.returncode == status, f"{process.returncode}\n{output}"
         return output
+
+    def alive(self):
+        """Every process that has the environment of a run of this suite."""
+        marker = f"SEEN={self.seen_folder}\0".encode()
+        found = []
+        for environ in pathlib.Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if marker in environ.read_bytes():
+                    found.append(int(environ.parent.name))
+            except OSError:
+                pass
+        return found
+
+    def end(self):
+        """Whatever a test that failed has left waiting."""
+        for pid in self.alive():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def under_berth_run(self, *options):
         return [str(BERTH), "run", "--", *PYTEST, *options]

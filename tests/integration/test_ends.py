@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import textwrap
-from pathlib import Path
 from typing import Callable, NamedTuple
 
 import pytest
@@ -83,18 +82,6 @@ class Run:
         built = until(lambda: list(suite.folder.glob("built-*")) or self.process.poll() is not None, 60, "a schema")
         self.controller = int(built[0].name.partition("-")[2]) if built is not True else None
 
-    def alive(self):
-        """Every process that has the environment of this run."""
-        marker = f"SEEN={self.suite.seen_folder}".encode()
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if marker in entry.read_bytes():
-                    found.append(int(entry.parent.name))
-            except OSError:
-                pass
-        return found
-
     def wait(self):
         return self.process.wait(60), self.out.read_text(errors="replace")
 
@@ -112,8 +99,7 @@ def start(shared_daemon, databases, tmp_path):
 
     yield start
     for run in runs:
-        for pid in run.alive():
-            os.kill(pid, signal.SIGKILL)
+        run.suite.end()
         run.process.wait()
 
 
@@ -131,7 +117,7 @@ def test_the_end_of_a_run_under_berth_run(shared_daemon, databases, start, how):
     if end.act:
         end.act(run)
     status, output = run.wait()
-    assert run.alive() == []
+    assert run.suite.alive() == []
     assert status in end.reports, output
     assert_nothing_is_left(shared_daemon, databases)
     assert_reported(run, end.reports[status])
@@ -146,7 +132,7 @@ def test_the_end_of_a_plain_run(shared_daemon, databases, start, how):
     status, output = run.wait()
     assert status in end.reports, output
     (run.suite.folder / "go").touch()  # orphaned workers end with their test
-    until(lambda: run.alive() == [], what="the end of orphaned workers")
+    until(lambda: run.suite.alive() == [], what="the end of orphaned workers")
     assert_nothing_is_left(shared_daemon, databases)
     if reports_in(run.reports):
         assert_reported(run, end.reports[status])

@@ -31,7 +31,9 @@ def daemon():
 
 @pytest.fixture
 def suite(daemon, tmp_path):
-    yield Suite(tmp_path, daemon)
+    suite = Suite(tmp_path, daemon)
+    yield suite
+    suite.end()
     until(lambda: daemon.leases() == [], what="the end of all leases")
 
 

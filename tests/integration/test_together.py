@@ -37,7 +37,8 @@ def suite(shared_daemon, databases, tmp_path):
     suite.write("conftest.py", conftest).write("test_it.py", MEETS.replace("COMMAND", repr(COMMAND)))
     urls = environment(shared_daemon, databases, DOCUMENTED["Several databases, and tenants"])
     suite.urls = {key: value for key, value in urls.items() if key.startswith("APP_")}
-    return suite
+    yield suite
+    suite.end()
 
 
 def test_five_runs_at_once_have_five_namespaces_and_leave_nothing(shared_daemon, databases, suite, tmp_path):
