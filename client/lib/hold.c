@@ -16,6 +16,7 @@
 #define BACK_OFF_FIRST_MS 20 /* a restarted daemon is back after some 150 ms */
 #define BACK_OFF_LAST_MS  2000
 #define LOST_WAITING_MS   30000 /* nothing is held yet: then the caller shall know */
+#define SILENT_MS         30000 /* the same of a daemon that takes the call and says nothing */
 #define SLACK_MS          2000  /* the daemon counts the time; we only where it does not */
 #define NO_WAIT_MS        10000 /* an answer "at once" may still wait for a disk */
 #define ASIDE_MS          2000
@@ -62,6 +63,21 @@ static void lose(struct hold *hold)
         }
 }
 
+/* How long the whole wait may be, once the daemon has said that it counts the time. */
+static int64_t patience_ms(const struct hold *hold)
+{
+        if (hold->no_wait)
+                return hold->asked_at_ms + NO_WAIT_MS;
+        return hold->deadline_ms == INT64_MAX ? INT64_MAX : hold->deadline_ms + SLACK_MS;
+}
+
+static void wait_for_a_word(struct hold *hold)
+{
+        int64_t silent_ms = clock_ms() + SILENT_MS, whole_ms = patience_ms(hold);
+
+        hold->patience_ms = silent_ms < whole_ms ? silent_ms : whole_ms;
+}
+
 static int ask(struct hold *hold, struct berth_error *error)
 {
         const char *method;
@@ -69,6 +85,8 @@ static int ask(struct hold *hold, struct berth_error *error)
 
         if (!parameters)
                 return error_no_memory(error);
+        if (!hold->was_granted)
+                wait_for_a_word(hold);
         return connection_call(hold->connection, method, parameters, true, error);
 }
 
@@ -82,9 +100,6 @@ int hold_start(struct hold *hold, const struct hold_ops *ops, const char *socket
         hold->no_wait = no_wait;
         hold->asked_at_ms = now_ms;
         hold->deadline_ms = timeout_ms > 0 ? now_ms + timeout_ms : INT64_MAX;
-        hold->patience_ms = no_wait          ? now_ms + NO_WAIT_MS
-                            : timeout_ms > 0 ? hold->deadline_ms + SLACK_MS
-                                             : INT64_MAX;
         if (berth_connect(socket, &hold->connection, error))
                 return -1;
         (void)snprintf(hold->socket, sizeof(hold->socket), "%s", berth_connection_path(hold->connection));
@@ -123,6 +138,9 @@ static void take_queued(struct hold *hold, const struct cJSON *parameters)
 {
         hold->position = (int)json_get_integer(parameters, "position", 0);
         describe_holders(json_get(parameters, "holders"), hold->holders, sizeof(hold->holders));
+        hold->patience_ms = patience_ms(hold);
+        hold->lost_at_ms = 0;
+        hold->failures = 0;
         hold->changes++;
 }
 

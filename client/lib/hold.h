@@ -15,7 +15,8 @@
  *                |                                    |
  *                +-----------------> ENDED <----------+---- released, revoked (from HELD)
  *
- * A hold that was granted is never given up for want of a daemon. A wait is, after half a minute without one.
+ * A hold that was granted is never given up for want of a daemon. A wait is, after half a minute without one, or
+ * without a word of one that has taken the call.
  */
 
 #include "client/lib/connection.h"

@@ -4,6 +4,7 @@
  */
 
 #include "client/lib/berth.h"
+#include "client/lib/hold.h"
 
 #include "proto/json.h"
 #include "proto/varlink.h"
@@ -26,6 +27,8 @@
         "{\"parameters\":{\"state\":\"granted\",\"secret\":\"0123456789abcdef0123456789abcdef\","            \
         "\"context\":{\"namespace\":\"pa\",\"databases\":[],"                                                \
         "\"aliases\":[\"HONEY_NS\",\"PATH\",\"LD_PRELOAD\",\"A=B\",\"OTHER_NS\"]}},\"continues\":true}"
+
+#define QUEUED "{\"parameters\":{\"state\":\"queued\",\"position\":2,\"holders\":[]},\"continues\":true}"
 
 struct server {
         char directory[64];
@@ -122,8 +125,7 @@ static void a_lease_goes_through_the_queue(void **state)
 
         assert_int_equal(berth_lease_dispatch(lease, NULL), BERTH_WAITING);
         assert_string_equal(berth_lease_namespace(lease), "");
-        say(server,
-            "{\"parameters\":{\"state\":\"queued\",\"position\":2,\"holders\":[]},\"continues\":true}");
+        say(server, QUEUED);
         assert_int_equal(berth_lease_wait(lease, -1, NULL), BERTH_WAITING);
         assert_int_equal(berth_lease_position(lease), 2);
         say(server, GRANTED);
@@ -153,6 +155,35 @@ static void nothing_to_do_is_no_busy_loop(void **state)
         assert_int_equal(berth_lease_timeout(lease), -1);
         assert_true(berth_lease_fd(lease) >= 0);
         assert_int_equal(berth_lease_wait(lease, 1, NULL), BERTH_HELD);
+        berth_lease_free(lease);
+}
+
+static void a_daemon_that_says_nothing_is_given_up_and_one_that_has_queued_us_is_not(void **state)
+{
+        struct server *server = *state;
+        struct berth_lease *lease = ask(server);
+
+        assert_in_range(berth_lease_timeout(lease), 20000, 30000);
+        say(server, QUEUED);
+        assert_int_equal(berth_lease_wait(lease, -1, NULL), BERTH_WAITING);
+        assert_int_equal(berth_lease_timeout(lease), -1);
+        berth_lease_free(lease);
+}
+
+static void a_wait_that_has_outlasted_one_restart_outlasts_the_next(void **state)
+{
+        struct server *server = *state;
+        struct berth_lease *lease = ask(server);
+        struct hold *hold = (struct hold *)lease; /* its first member */
+
+        hang_up(server);
+        while (!hold->lost_at_ms || berth_lease_fd(lease) < 0)
+                (void)berth_lease_wait(lease, 10, NULL);
+        (void)take_call(server);
+        say(server, QUEUED);
+        assert_int_equal(berth_lease_wait(lease, -1, NULL), BERTH_WAITING);
+        assert_int_equal(hold->lost_at_ms, 0);
+        assert_int_equal(hold->failures, 0);
         berth_lease_free(lease);
 }
 
@@ -320,6 +351,8 @@ int main(void)
                 TEST(a_lease_goes_through_the_queue),
                 TEST(of_the_aliases_it_is_told_only_harmless_ones_count),
                 TEST(nothing_to_do_is_no_busy_loop),
+                TEST(a_daemon_that_says_nothing_is_given_up_and_one_that_has_queued_us_is_not),
+                TEST(a_wait_that_has_outlasted_one_restart_outlasts_the_next),
                 TEST(a_lost_daemon_is_come_back_to_with_the_secret),
                 TEST(pauses_grow_while_nobody_is_there),
                 TEST(a_lease_that_is_no_more_is_not_asked_for_again),
