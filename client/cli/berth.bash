@@ -48,6 +48,7 @@ _berth()
         status:* | revoke:* | keep:* | history:* | explain:*)
                 words=$(berth list 2>/dev/null | awk 'NR > 1 { print $1 }')
                 ;;
+        report:*) words=$(berth report --last 20 2>/dev/null | awk 'NR > 1 { print $2 }') ;;
         run:* | slot:*)
                 COMPREPLY=($(compgen -c -- "$current"))
                 return

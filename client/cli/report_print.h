@@ -12,6 +12,10 @@ void report_print_one(const struct cli *cli, const struct cJSON *report);
 void report_print_table(const struct cli *cli, const struct cJSON *reports);
 /* A failing test, as it stands below report_print_one(). */
 void report_print_failure(const struct cli *cli, const struct cJSON *failure);
+/* A string member, or "?" */
+const char *report_text_of(const struct cJSON *object, const char *name);
+/* A number of seconds as "12s"; returns ret_text */
+const char *report_seconds(const struct cJSON *object, const char *name, char ret_text[BERTH_DURATION_SIZE]);
 /* "3 failed, 80 passed"; returns ret_text */
 #define REPORT_COUNTS_SIZE 160
 const char *report_counts(const struct cJSON *report, char ret_text[REPORT_COUNTS_SIZE]);

@@ -15,20 +15,6 @@
 
 #define FAILURES_SHOWN 20
 #define COMMIT_SHOWN   12
-#define INDENT         4
-#define LINES_MAX      4 /* of a message */
-
-static const char *text_of(const struct cJSON *object, const char *name)
-{
-        const char *text = json_get_string(object, name);
-
-        return text ? text : "?";
-}
-
-static const char *seconds(const struct cJSON *object, const char *name, char ret_text[BERTH_DURATION_SIZE])
-{
-        return berth_format_duration((int64_t)(json_get_number(object, name, 0) * 1e6), ret_text);
-}
 
 static enum print_color color_of(const char *status)
 {
@@ -82,11 +68,11 @@ const char *report_end(const struct cJSON *report, char ret_text[REPORT_END_SIZE
 
 static void print_heading(const struct cli *cli, const struct cJSON *report)
 {
-        const char *status = text_of(report, "status"), *start = print_start(cli, color_of(status));
+        const char *status = report_text_of(report, "status"), *start = print_start(cli, color_of(status));
         char end[REPORT_END_SIZE];
 
         (void)printf("%s%s%s %s - %s%s%s%s%s\n", start, print_bullet(), print_stop(cli),
-                     text_of(report, "namespace"), start, status, print_stop(cli),
+                     report_text_of(report, "namespace"), start, status, print_stop(cli),
                      *report_end(report, end) ? ", " : "", end);
 }
 
@@ -105,7 +91,7 @@ static void print_when(const struct cJSON *report)
 
         (void)printf("    Started: %s; %s ago, %s %s\n", print_time(started_usec, at),
                      print_age(started_usec, age), json_get(report, "ended_at") ? "took" : "going on for",
-                     seconds(report, "duration_s", took));
+                     report_seconds(report, "duration_s", took));
 }
 
 static void print_place(const struct cli *cli, const struct cJSON *report)
@@ -115,7 +101,8 @@ static void print_place(const struct cli *cli, const struct cJSON *report)
         struct print_field field;
 
         print_field_begin(&field, cli, "Where");
-        print_field_item(&field, PRINT_PLAIN, "", "%s:%s", text_of(report, "host"), text_of(report, "cwd"));
+        print_field_item(&field, PRINT_PLAIN, "", "%s:%s", report_text_of(report, "host"),
+                         report_text_of(report, "cwd"));
         if (commit)
                 print_field_item(&field, PRINT_PLAIN, ", ", "commit %.*s", COMMIT_SHOWN, commit);
         print_field_item(&field, PRINT_PLAIN, ", ", "by %s",
@@ -128,7 +115,7 @@ static void print_tests(const struct cJSON *report)
         char counts[REPORT_COUNTS_SIZE], text[REPORT_COUNTS_SIZE + 64];
         int64_t n_workers = json_get_integer(report, "workers", 1);
 
-        if (!*report_counts(report, counts) && strcmp(text_of(report, "status"), "no_tests") != 0)
+        if (!*report_counts(report, counts) && strcmp(report_text_of(report, "status"), "no_tests") != 0)
                 return; /* not known, or it was no pytest */
         (void)snprintf(text, sizeof(text), "%s", *counts ? counts : "none");
         if (n_workers > 1)
@@ -160,25 +147,26 @@ static void item_wait(struct print_field *field, const struct cJSON *wait)
         char took[BERTH_DURATION_SIZE], holders[200];
 
         describe_holders(wait, holders, sizeof(holders));
-        print_field_item(field, PRINT_PLAIN, "; ", "%s %s for a slot%s%s%s", text_of(wait, "worker"),
-                         seconds(wait, "seconds", took), database ? " of " : "", database ? database : "",
-                         holders);
+        print_field_item(field, PRINT_PLAIN, "; ", "%s %s for a slot%s%s%s", report_text_of(wait, "worker"),
+                         report_seconds(wait, "seconds", took), database ? " of " : "",
+                         database ? database : "", holders);
 }
 
 static void item_crash(struct print_field *field, const struct cJSON *crash)
 {
         const char *next = json_get_string(crash, "replaced_by"), *test = json_get_string(crash, "nodeid");
 
-        print_field_item(field, PRINT_BAD, "; ", "%s%s%s%s%s", text_of(crash, "worker"), test ? " in " : "",
-                         test ? test : "", next ? ", replaced by " : "", next ? next : "");
+        print_field_item(field, PRINT_BAD, "; ", "%s%s%s%s%s", report_text_of(crash, "worker"),
+                         test ? " in " : "", test ? test : "", next ? ", replaced by " : "",
+                         next ? next : "");
 }
 
 static void item_public(struct print_field *field, const struct cJSON *write)
 {
-        bool is_table = !strcmp(text_of(write, "kind"), "table");
+        bool is_table = !strcmp(report_text_of(write, "kind"), "table");
 
         print_field_item(field, PRINT_BAD, "; ", "%s %s in %s", is_table ? "table" : "rows of",
-                         text_of(write, "table"), text_of(write, "database"));
+                         report_text_of(write, "table"), report_text_of(write, "database"));
 }
 
 static void item_leftover(struct print_field *field, const struct cJSON *schema)
@@ -218,73 +206,9 @@ static void print_stale_export(const struct cJSON *report)
 
         if (!stale)
                 return;
-        (void)snprintf(text, sizeof(text), "BERTH_NAMESPACE=%.64s, %.250s", text_of(stale, "namespace"),
-                       text_of(stale, "reason"));
+        (void)snprintf(text, sizeof(text), "BERTH_NAMESPACE=%.64s, %.250s",
+                       report_text_of(stale, "namespace"), report_text_of(stale, "reason"));
         print_line("Ignored", text);
-}
-
-/* As many bytes of text as a line takes, up to the end of a word where there is one. */
-static size_t bytes_of_line(const char *text, int columns)
-{
-        size_t fit = print_fit(text, columns), n = fit;
-
-        if (!text[fit])
-                return fit;
-        while (n && text[n] != ' ')
-                n--;
-        return n ? n : fit;
-}
-
-/* The end of a long message says what happened as often as its beginning. */
-static void print_indented(const char *text)
-{
-        int columns = print_width() - INDENT - 1;
-        char *cut;
-
-        for (int line = 1; line < LINES_MAX && print_columns(text) > columns; line++) {
-                size_t n = bytes_of_line(text, columns);
-
-                (void)printf("%*s%.*s\n", INDENT, "", (int)n, text);
-                text += n + strspn(text + n, " ");
-        }
-        cut = print_cut(text, columns);
-        (void)printf("%*s%s\n", INDENT, "", cut ? cut : "?");
-        free(cut);
-}
-
-static void print_blocker(const struct cJSON *blocker)
-{
-        const char *worker = json_get_string(blocker, "worker"), *run = json_get_string(blocker, "namespace");
-        const char *application = json_get_string(blocker, "application_name");
-        int64_t pid = json_get_integer(blocker, "blocker_pid", 0);
-        char text[2000], waited[BERTH_DURATION_SIZE] = "", who[200];
-
-        if (run)
-                (void)snprintf(who, sizeof(who), "%.20s%s%.40s", worker ? worker : "", worker ? " of " : "",
-                               run);
-        else
-                (void)snprintf(who, sizeof(who), "%.64s",
-                               pid ? application ? application : "a session" : "a prepared transaction");
-        if (json_get(blocker, "wait_s"))
-                (void)seconds(blocker, "wait_s", waited);
-        (void)snprintf(text, sizeof(text), "blocked in %.63s by %s (pid %" PRId64 ")%s%s: %.1500s",
-                       text_of(blocker, "database"), who, pid, *waited ? " for " : "", waited,
-                       text_of(blocker, "query"));
-        print_indented(text);
-}
-
-void report_print_failure(const struct cli *cli, const struct cJSON *failure)
-{
-        const char *phase = text_of(failure, "phase"), *state = json_get_string(failure, "sqlstate");
-        bool in_test = !strcmp(phase, "call");
-
-        (void)printf("%s%s%s %s (%s%s%s%s%s)\n", print_start(cli, PRINT_BAD), in_test ? "FAILED" : "ERROR",
-                     print_stop(cli), text_of(failure, "nodeid"), text_of(failure, "worker"),
-                     in_test ? "" : ", ", in_test ? "" : phase, state ? ", " : "", state ? state : "");
-        print_indented(text_of(failure, "message"));
-        for (const struct cJSON *blocker = json_first(json_get(failure, "blockers")); blocker;
-             blocker = json_next(blocker))
-                print_blocker(blocker);
 }
 
 static void print_failures(const struct cli *cli, const struct cJSON *report)
@@ -314,7 +238,7 @@ void report_print_one(const struct cli *cli, const struct cJSON *report)
         print_tests(report);
         print_notes(cli, report);
         print_stale_export(report);
-        (void)printf("     Report: %s\n", text_of(report, "file")); /* whole, to be copied */
+        (void)printf("     Report: %s\n", report_text_of(report, "file")); /* whole, to be copied */
         print_failures(cli, report);
 }
 
@@ -335,7 +259,7 @@ static void add_row(struct table *table, const struct cJSON *report)
                                 json_get_string(report, "status"),
                                 failed,
                                 passed,
-                                seconds(report, "duration_s", took),
+                                report_seconds(report, "duration_s", took),
                                 json_get_string(report, "label"),
                         });
 }

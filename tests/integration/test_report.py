@@ -98,6 +98,19 @@ def test_a_name_shows_the_last_run_of_that_name_and_a_path_that_file(ask, tmp_pa
     assert found(ask("mydebug", "--last", 5)).count("mydebug") == 2
 
 
+@pytest.mark.parametrize("facts, line", [
+    ({}, "blocked in platform by gw3 of pother (pid 8) for 3.2s: DROP"),
+    ({"wait_s": None}, "blocked in platform by gw3 of pother (pid 8): DROP"),
+    ({"wait_s": None, "blocked_pid": None}, "locks are held in platform by gw3 of pother (pid 8): DROP"),
+    ({"namespace": None, "worker": None, "blocker_pid": 0}, "blocked in platform by a prepared transaction for 3.2s: DROP"),
+    ({"namespace": None, "worker": None, "application_name": "psql"}, "blocked in platform by psql (pid 8) for 3.2s: DROP"),
+    ({"namespace": None, "worker": None, "application_name": None, "query": None}, "by a session (pid 8) for 3.2s: ?"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_whoever_was_in_the_way_is_named(ask, tmp_path, facts, line):
+    write(tmp_path, failed(ONE, failure("t.py::test_a", blockers=[blocker(**facts)])))
+    assert line in found(ask())
+
+
 def test_many_failures_are_cut_and_said_so(ask, tmp_path):
     write(tmp_path, failed(ONE, *(failure(f"t.py::test_{i}") for i in range(50))))
     text = found(ask())
