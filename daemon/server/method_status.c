@@ -48,6 +48,25 @@ static struct cJSON *describe_cluster(struct services *services, unsigned id)
         return object;
 }
 
+static void count_use(void *owner, const struct slot_use *use, unsigned position)
+{
+        (void)use;
+        (void)position;
+        ++*(unsigned *)owner;
+}
+
+/* One that was asked for while no database was configured, or whose databases have moved, and that nobody uses. */
+static bool is_deserted(struct services *services, unsigned id)
+{
+        unsigned n_uses = 0;
+
+        for (unsigned i = 0; i < databases_count(services->databases); i++)
+                if (databases_at(services->databases, i)->cluster == id)
+                        return false;
+        slots_each(services->slots, id, count_use, &n_uses);
+        return n_uses == 0 && databases_count(services->databases) > 0;
+}
+
 static struct cJSON *describe_clusters(struct services *services)
 {
         struct cJSON *clusters = json_array();
@@ -56,7 +75,8 @@ static struct cJSON *describe_clusters(struct services *services)
         if (databases_count(services->databases) == 0)
                 (void)databases_known_cluster(services->databases, NULL, NULL);
         for (unsigned id = 1; id <= databases_n_clusters(services->databases); id++)
-                json_append(clusters, describe_cluster(services, id));
+                if (!is_deserted(services, id))
+                        json_append(clusters, describe_cluster(services, id));
         return clusters;
 }
 

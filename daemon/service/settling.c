@@ -94,7 +94,7 @@ char *settling_doubt(struct settling *settling)
         if (!until)
                 return NULL;
         return alloc_printf("%s less than start_grace (%llu s) ago; %llu s to go", settling->event,
-                            (unsigned long long)(settling->start_grace / USEC_PER_SEC),
+                            (unsigned long long)((settling->until - settling->began) / USEC_PER_SEC),
                             (unsigned long long)(left / USEC_PER_SEC + 1));
 }
 

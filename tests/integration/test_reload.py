@@ -122,3 +122,20 @@ def test_a_database_added_while_runs_live_is_swept_like_the_others(make_daemon, 
     daemon.sweep()
     assert databases["tenant2"].schemas("tenant2") == [f"test_{namespace}_gw0"]
     wire.close()
+
+
+def test_a_first_database_takes_the_place_of_the_server_that_was_only_asked_for(make_daemon):
+    daemon = make_daemon()
+    conninfos, daemon.databases = daemon.databases, {}
+    daemon.stop()
+    daemon.start()
+    assert [c["databases"] for c in daemon.json("status")["clusters"]] == [[]]
+    wire, _ = hold(daemon, None)
+    with wire:
+        daemon.databases = conninfos
+        daemon.write_config()
+        reload(daemon, AGAIN)
+        until(lambda: len(daemon.json("status")["clusters"]) == 3, what="the clusters that are configured")
+        wire.call(LEASE + "ReleaseSlot")
+        clusters = until(lambda: len(c := daemon.json("status")["clusters"]) == 2 and c, what="the end of the other")
+    assert sorted(name for c in clusters for name in c["databases"]) == sorted(conninfos)

@@ -10,7 +10,7 @@ set -eu
 build="build-essential cmake ninja-build pkg-config libevent-dev libpq-dev libsqlite3-dev libcjson-dev libinih-dev
         libmd-dev libncurses-dev libsystemd-dev uthash-dev"
 example="postgresql python3-pytest python3-pytest-xdist python3-psycopg2 procps util-linux"
-packaging="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-wheel dpkg-dev fakeroot"
+packaging="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-wheel dpkg-dev"
 documents="lintian mandoc zsh bash-completion"
 test="$example $packaging $documents git libcmocka-dev python3-psycopg python3-sqlalchemy python3-asyncpg python3-django
         python3-greenlet python3-jsonschema
