@@ -34,7 +34,7 @@ enum ledger_change_kind {
         LEDGER_LEASE_KEPT,    /* namespace, until_usec (real time; 0: no longer) */
         LEDGER_MEMBER_JOINED, /* lease, member, role, worker, uid, process */
         LEDGER_MEMBER_LEFT,   /* lease, member */
-        LEDGER_SLOT_GRANTED, /* grant, lease, namespace, worker, cluster, slot, process; request, until a reboot */
+        LEDGER_SLOT_GRANTED, /* grant, lease, namespace, worker, cluster, slot, process, since_usec; request, until a reboot */
         LEDGER_SLOT_FREED, /* grant, detail = why */
         LEDGER_CLAIMED,    /* database, schema, oid, namespace, sweep */
         LEDGER_UNCLAIMED,  /* database, schema, oid */
@@ -99,6 +99,11 @@ struct ledger_event {
         const char *event;
         int64_t lease; /* 0: none */
         const char *namespace, *worker, *database, *schema, *detail;
+        /* Real time; 0: none. slot_granted: when it was asked for, slot_freed: when it was granted, lease_ended: when
+         * the lease was, swept: when the sweep began. */
+        uint64_t since_usec;
+        int slot; /* -1: none */
+        const char *cluster;
 };
 
 typedef void ledger_done_fn(void *owner, uint64_t ticket, int error);
@@ -123,8 +128,10 @@ struct ledger_ops {
                        void *owner, uint64_t ticket);
         /* False while a change is being tried again, or after a commit whose outcome is unknown. */
         bool (*healthy)(struct ledger *ledger);
+        /* until_usec: only what is older; 0: all */
         void (*history)(struct ledger *ledger, const char *namespace /* or NULL */, uint64_t since_usec,
-                        unsigned limit, ledger_history_fn *each, void *owner, uint64_t ticket);
+                        uint64_t until_usec, unsigned limit, ledger_history_fn *each, void *owner,
+                        uint64_t ticket);
         void (*recall)(struct ledger *ledger, const char *namespace, ledger_recall_fn *each, void *owner,
                        uint64_t ticket);
         /* Reads all of it, unless it is big; what is submitted meanwhile waits. */

@@ -19,6 +19,11 @@ static struct cJSON *describe_event(const struct ledger_event *event)
         json_add_string(object, "database", event->database);
         json_add_string(object, "schema", event->schema);
         json_add_string(object, "detail", event->detail);
+        if (event->since_usec)
+                json_add_integer(object, "sinceUSec", (int64_t)event->since_usec);
+        if (event->slot >= 0)
+                json_add_integer(object, "slot", event->slot);
+        json_add_string(object, "cluster", event->cluster);
         return object;
 }
 
@@ -41,12 +46,13 @@ struct outcome *method_get_history(struct call *call, struct services *services)
 {
         struct {
                 const char *namespace;
-                int64_t since_usec, limit;
+                int64_t since_usec, until_usec, limit;
         } in = {.limit = HISTORY_MAX};
 #define FIELD(member) offsetof(__typeof__(in), member)
         static const struct json_field fields[] = {
                 {"namespace", JSON_STRING, FIELD(namespace), false, 0},
                 {"sinceUSec", JSON_INTEGER, FIELD(since_usec), false, 0},
+                {"untilUSec", JSON_INTEGER, FIELD(until_usec), false, 0},
                 {"limit", JSON_INTEGER, FIELD(limit), false, 0},
                 {NULL},
         };
@@ -56,9 +62,12 @@ struct outcome *method_get_history(struct call *call, struct services *services)
                 return call_fail_parameter(call, NULL);
         if (in.since_usec < 0)
                 return call_fail_parameter(call, "sinceUSec");
+        if (in.until_usec < 0)
+                return call_fail_parameter(call, "untilUSec");
         if (in.limit < 1)
                 return call_fail_parameter(call, "limit");
         services->ledger->ops->history(services->ledger, in.namespace, (uint64_t)in.since_usec,
+                                       (uint64_t)in.until_usec,
                                        in.limit < HISTORY_MAX ? (unsigned)in.limit : HISTORY_MAX, on_event,
                                        services, call_connection(call));
         return call_later(call);

@@ -20,6 +20,8 @@ static void write_grant(const struct slot_record *record)
                                     .worker = use->worker,
                                     .request = record->request,
                                     .cluster = record->cluster->key,
+                                    .since_usec = env_realtime(record->slots->env) -
+                                                  (use->granted_usec - use->asked_usec),
                                     .slot = use->slot,
                                     .uid = use->peer.uid,
                                     .process = use->peer.process,

@@ -165,6 +165,7 @@ static void finish(struct sweeper *sweeper)
                 _cleanup_free_ char *text = json_print(object);
                 const struct ledger_change swept = {.kind = LEDGER_SWEPT,
                                                     .time_usec = result->finished_usec,
+                                                    .since_usec = result->started_usec,
                                                     .sweep = result->id,
                                                     .dry_run = result->dry_run,
                                                     .complete = result->complete,

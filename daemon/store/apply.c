@@ -141,10 +141,13 @@ static const struct rule rules[LEDGER_CHANGE_MAX_] = {
 
 /* Runs before the change itself, so that the row of a slot that is being freed can still say whose it was. */
 static const char event_sql[] =
-        "INSERT INTO event (time_usec, event, lease, namespace, worker, database, schema, detail)"
+        "INSERT INTO event (time_usec, event, lease, namespace, worker, database, schema, detail, since_usec, slot, cluster)"
         " SELECT :time_usec, :event, coalesce(:lease, slot.lease),"
         " coalesce(:namespace, slot.namespace, lease.namespace), coalesce(:worker, slot.worker, member.worker),"
-        " :database, :schema, :summary"
+        " :database, :schema, :summary,"
+        " coalesce(nullif(:since_usec, 0), CASE :event WHEN 'slot_freed' THEN slot.granted_usec"
+        "  WHEN 'lease_ended' THEN lease.granted_usec END),"
+        " CASE WHEN :grant IS NOT NULL THEN coalesce(slot.slot, :slot) END, coalesce(:cluster, slot.cluster)"
         " FROM (SELECT 1) LEFT JOIN slot ON slot.grant = :grant LEFT JOIN lease ON lease.id = :lease"
         " LEFT JOIN member ON member.id = :member";
 

@@ -6,21 +6,24 @@
 #include <errno.h>
 #include <string.h>
 
-#define COLUMNS "time_usec, event, lease, namespace, worker, database, schema, detail"
+#define COLUMNS                                                                                              \
+        "time_usec, event, lease, namespace, worker, database, schema, detail, since_usec, slot, cluster"
 /* Both orders are those of an index: neither sorts more rows than it answers. */
 #define NEWEST(condition)                                                                                    \
         "SELECT " COLUMNS " FROM (SELECT id, " COLUMNS " FROM event WHERE " condition                        \
-        " AND time_usec >= ?2 ORDER BY time_usec DESC, id DESC LIMIT ?3) ORDER BY time_usec, id"
+        " AND time_usec >= ?2 AND time_usec < ?4 ORDER BY time_usec DESC, id DESC LIMIT ?3) ORDER BY "       \
+        "time_usec, id"
 
 static const char sql_of_all[] = NEWEST("?1 IS NULL");
 static const char sql_of_one[] = NEWEST("namespace = ?1");
 
-struct history *history_new(const char *namespace, uint64_t since_usec, unsigned limit)
+struct history *history_new(const char *namespace, uint64_t since_usec, uint64_t until_usec, unsigned limit)
 {
         struct history *history = NEW(struct history);
 
         history->namespace = alloc_string(namespace);
         history->since_usec = since_usec < INT64_MAX ? since_usec : INT64_MAX;
+        history->until_usec = until_usec && until_usec < INT64_MAX ? until_usec : INT64_MAX;
         history->limit = limit && limit < HISTORY_MAX ? limit : HISTORY_MAX;
         STAILQ_INIT(&history->rows);
         return history;
@@ -65,6 +68,9 @@ static struct history_row *row_new(sqlite3_stmt *statement)
         row->event = (struct ledger_event){
                 .time_usec = (uint64_t)sqlite3_column_int64(statement, 0),
                 .lease = sqlite3_column_int64(statement, 2),
+                .since_usec = (uint64_t)sqlite3_column_int64(statement, 8),
+                .slot = sqlite3_column_type(statement, 9) == SQLITE_NULL ? -1
+                                                                         : sqlite3_column_int(statement, 9),
         };
         row->event.event = put_text(&at, statement, 1);
         row->event.namespace = put_text(&at, statement, 3);
@@ -72,6 +78,7 @@ static struct history_row *row_new(sqlite3_stmt *statement)
         row->event.database = put_text(&at, statement, 5);
         row->event.schema = put_text(&at, statement, 6);
         row->event.detail = put_text(&at, statement, 7);
+        row->event.cluster = put_text(&at, statement, 10);
         return row;
 }
 
@@ -86,7 +93,8 @@ int history_read(struct history *history, struct store *store)
                 return r;
         if (sqlite3_bind_text(statement, 1, history->namespace, -1, SQLITE_STATIC) ||
             sqlite3_bind_int64(statement, 2, (int64_t)history->since_usec) ||
-            sqlite3_bind_int64(statement, 3, history->limit))
+            sqlite3_bind_int64(statement, 3, history->limit) ||
+            sqlite3_bind_int64(statement, 4, (int64_t)history->until_usec))
                 return sqlite_failed(&store->sqlite);
         while ((r = sqlite_step(&store->sqlite, statement)) > 0) {
                 row = row_new(statement);

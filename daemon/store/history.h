@@ -17,12 +17,12 @@ struct history_row {
 
 struct history {
         char *namespace; /* NULL: all */
-        uint64_t since_usec;
+        uint64_t since_usec, until_usec;
         unsigned limit;
         STAILQ_HEAD(, history_row) rows;
 };
 
-struct history *history_new(const char *namespace, uint64_t since_usec, unsigned limit);
+struct history *history_new(const char *namespace, uint64_t since_usec, uint64_t until_usec, unsigned limit);
 struct history *history_free(struct history *history);
 int history_read(struct history *history, struct store *store) MUST_CHECK; /* 0 or -EIO */
 void history_tell(const struct history *history, ledger_history_fn *each, void *owner, uint64_t ticket,

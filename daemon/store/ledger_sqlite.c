@@ -40,10 +40,11 @@ static bool healthy(struct ledger *seam)
         return atomic_load(&of(seam)->writer.healthy);
 }
 
-static void history(struct ledger *seam, const char *namespace, uint64_t since_usec, unsigned limit,
-                    ledger_history_fn *each, void *owner, uint64_t ticket)
+static void history(struct ledger *seam, const char *namespace, uint64_t since_usec, uint64_t until_usec,
+                    unsigned limit, ledger_history_fn *each, void *owner, uint64_t ticket)
 {
-        writer_ask(&of(seam)->writer, history_new(namespace, since_usec, limit), each, owner, ticket);
+        writer_ask(&of(seam)->writer, history_new(namespace, since_usec, until_usec, limit), each, owner,
+                   ticket);
 }
 
 static void recall(struct ledger *seam, const char *namespace, ledger_recall_fn *each, void *owner,

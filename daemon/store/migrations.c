@@ -91,9 +91,14 @@ static const char ledger_1[] =
 /* What was decided about one namespace, without reading all verdicts. */
 static const char ledger_2[] =
         "CREATE INDEX verdict_by_namespace ON verdict (namespace, time_usec) WHERE namespace IS NOT NULL;\n";
+/* Since when what an event ends, and which slot it is about: what a picture of it needs. */
+static const char ledger_3[] =
+        "ALTER TABLE event ADD COLUMN since_usec INTEGER;\n"
+        "ALTER TABLE event ADD COLUMN slot INTEGER;\n"
+        "ALTER TABLE event ADD COLUMN cluster TEXT;\n";
 /* clang-format on */
 
-static const char *const migrations[] = {ledger_1, ledger_2};
+static const char *const migrations[] = {ledger_1, ledger_2, ledger_3};
 
 int64_t migrations_latest(void)
 {

@@ -190,7 +190,7 @@ static bool live(const char *directory, int n_groups)
         atomic_store(&injection.serves, true);
         for (int i = 0; i < n_groups && is_well; i++) {
                 story_submit(&story, 4);
-                story.ledger->ops->history(story.ledger, NULL, 0, 10, ignore_event, NULL, 0);
+                story.ledger->ops->history(story.ledger, NULL, 0, 0, 10, ignore_event, NULL, 0);
                 is_well = serve(ledger);
         }
         atomic_store(&injection.serves, false);

@@ -230,12 +230,13 @@ static bool healthy(struct ledger *seam)
 }
 
 /* Nobody in a schedule asks for history: it decides nothing. */
-static void history(struct ledger *seam, const char *namespace, uint64_t since_usec, unsigned limit,
-                    ledger_history_fn *each, void *owner, uint64_t ticket)
+static void history(struct ledger *seam, const char *namespace, uint64_t since_usec, uint64_t until_usec,
+                    unsigned limit, ledger_history_fn *each, void *owner, uint64_t ticket)
 {
         (void)seam;
         (void)namespace;
         (void)since_usec;
+        (void)until_usec;
         (void)limit;
         each(owner, ticket, NULL, LEDGER_E_UNAVAILABLE);
 }

@@ -423,7 +423,7 @@ static void on_event(void *owner, uint64_t ticket, const struct ledger_event *ev
 static void ask(struct fixture *f, const char *namespace, uint64_t since, unsigned limit, struct told *told)
 {
         memset(told, 0, sizeof(*told));
-        f->seam->ops->history(f->seam, namespace, since, limit, on_event, told, 9);
+        f->seam->ops->history(f->seam, namespace, since, 0, limit, on_event, told, 9);
         assert_false(told->over);
         while (!told->over)
                 assert_int_equal(turn(f), 0);

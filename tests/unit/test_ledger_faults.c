@@ -182,7 +182,7 @@ static void history_is_told_while_nothing_can_be_written(void **state)
         flush(f);
         db = hold_lock(f);
         submit(f, lease_ended(1, "alpha", NOW));
-        f->seam->ops->history(f->seam, "alpha", 0, 0, on_event, &n, 1000);
+        f->seam->ops->history(f->seam, "alpha", 0, 0, 0, on_event, &n, 1000);
         while (n < 1000)
                 assert_int_equal(turn(f), 0);
         assert_int_equal(n, 1001);

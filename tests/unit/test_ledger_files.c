@@ -313,7 +313,7 @@ static void the_file_says_what_it_is(void **state)
         fixture_open(f);
         flush(f);
         assert_int_equal(query_file(f, "PRAGMA application_id"), 0x62727468);
-        assert_int_equal(query_file(f, "PRAGMA user_version"), 2);
+        assert_int_equal(query_file(f, "PRAGMA user_version"), 3);
         fixture_close(f);
         assert_int_equal(
                 query_file(f, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
