@@ -42,6 +42,8 @@ struct options {
         const char *database;
         const char *reason;
         const char *config;
+        const char *output;
+        bool svg;
         bool keep, no_wait;
         bool all, watch, dot;
         bool dry_run;
@@ -100,3 +102,4 @@ int cmd_doctor(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_metrics(struct cli *cli);
 int cmd_top(struct cli *cli);
+int cmd_timeline(struct cli *cli);

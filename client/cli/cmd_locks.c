@@ -3,6 +3,8 @@
 /* Both sides of every lock wait, each with the run it belongs to. */
 
 #include "client/cli/locks_dot.h"
+#include "client/cli/locks_svg.h"
+#include "client/cli/output.h"
 #include "client/cli/print.h"
 #include "client/cli/query.h"
 
@@ -17,7 +19,7 @@
 
 struct listing {
         const struct cli *cli;
-        struct cJSON *locks;  /* with --json */
+        struct cJSON *locks;  /* with --json and --svg */
         struct locks_dot dot; /* with --dot */
 };
 
@@ -106,9 +108,15 @@ static int take(void *userdata, const struct cJSON *reply)
         return CLI_OK;
 }
 
+static void draw(FILE *out, void *userdata)
+{
+        (void)locks_svg(userdata, out);
+}
+
 int cmd_locks(struct cli *cli)
 {
-        struct listing listing = {.cli = cli, .locks = cli->options.json ? json_array() : NULL};
+        bool is_svg = cli->options.svg && !cli->options.json && !cli->options.dot;
+        struct listing listing = {.cli = cli, .locks = cli->options.json || is_svg ? json_array() : NULL};
         struct cJSON *parameters = json_object(), *object;
         struct query query = {
                 .method = "io.berth.manage.ListLocks",
@@ -129,6 +137,12 @@ int cmd_locks(struct cli *cli)
                 locks_dot_end(&listing.dot);
         if (!listing.locks)
                 return r;
+        if (is_svg) {
+                if (!r)
+                        r = output_write(cli, draw, listing.locks);
+                json_free(listing.locks);
+                return r;
+        }
         object = json_object();
         (void)json_add(object, "locks", listing.locks);
         if (!r)

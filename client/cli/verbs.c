@@ -21,6 +21,11 @@
                         "wait no longer than this, then exit 75"                                             \
         }
 
+#define OUTPUT_ROW                                                                                           \
+        {                                                                                                    \
+                "output", 'o', OPTION_TEXT, AT(output), "FILE", "write there, and not to standard output"    \
+        }
+
 static const struct option_row run_options[] = {
         NO_WAIT_ROW,
         WAIT_ROW,
@@ -47,6 +52,8 @@ static const struct option_row list_options[] = {
 
 static const struct option_row locks_options[] = {
         {"dot", 0, OPTION_FLAG, AT(dot), NULL, "a graph in the language of Graphviz"},
+        {"svg", 0, OPTION_FLAG, AT(svg), NULL, "a picture: who waits behind whom"},
+        OUTPUT_ROW,
         END_ROW,
 };
 
@@ -68,6 +75,12 @@ static const struct option_row report_options[] = {
         {"diff", 0, OPTION_FLAG, AT(diff), NULL, "what fails newly, no longer, still"},
         {"junit", 0, OPTION_FLAG, AT(junit), NULL, "as JUnit's XML"},
         {"github", 0, OPTION_FLAG, AT(github), NULL, "as annotations of a GitHub workflow"},
+        END_ROW,
+};
+
+static const struct option_row timeline_options[] = {
+        {"since", 0, OPTION_DURATION, AT(since_ms), "DURATION", "only what is not older; default: 1h"},
+        OUTPUT_ROW,
         END_ROW,
 };
 
@@ -146,7 +159,8 @@ static const struct verb table[] = {
          .usage = "[DATABASE]",
          .examples = "  berth locks\n"
                      "  berth locks tenant1 --json\n"
-                     "  berth locks --dot | dot -Tpng >locks.png\n",
+                     "  berth locks --dot | dot -Tpng >locks.png\n"
+                     "  berth locks --svg -o locks.svg\n",
          .options = locks_options,
          .n_max = 1,
          .run = cmd_locks},
@@ -188,9 +202,18 @@ static const struct verb table[] = {
          .usage = "",
          .examples = "  berth top\n"
                      "  NO_COLOR=1 berth top\n",
-         .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all, arrows scroll.\n"
+         .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all, arrows "
+                  "scroll.\n"
                   "It only looks, and prints no JSON. A daemon that restarts is waited for.\n",
          .run = cmd_top},
+        {.name = "timeline",
+         .summary = "a picture of runs, slots and sweeps, from the ledger",
+         .usage = "",
+         .examples = "  berth timeline -o night.svg --since 12h\n"
+                     "  berth timeline | rsvg-convert -o now.png\n",
+         .notes = "The picture is SVG, prints no JSON, and is drawn in the time zone of $TZ.\n",
+         .options = timeline_options,
+         .run = cmd_timeline},
         {.name = "metrics",
          .schemas = "metrics",
          .summary = "what berthd has counted, for Prometheus",
