@@ -110,7 +110,7 @@ def test_who_blocks_whom_and_how_much_a_run_has_is_told_while_somebody_watches(d
     blocked = server.connect("platform", application_name=f"pytest_gw1_{namespace}")
     with blocker.cursor() as cursor:
         cursor.execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0")
-    waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"))
+    waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"), daemon=True)
     waiting.start()
     told = watcher.wait_for(lambda t: t["locks"])
     pair, = told["locks"]

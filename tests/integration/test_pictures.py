@@ -102,18 +102,21 @@ def test_locks_are_drawn_with_the_runs_they_belong_to(daemon, clusters, tmp_path
     blocker = server.connect("platform", application_name="pytest_gw0_p1t1r00000009")
     waiters = [server.connect("platform", application_name=name) for name in ("pytest_gw1_p1t1r00000009", "psql <&>")]
     blocker.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0")
-    threads = [threading.Thread(target=lambda c=c: c.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0")) for c in waiters]
+    threads = [threading.Thread(target=lambda c=c: c.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0"), daemon=True)
+               for c in waiters]
     for thread in threads:
         thread.start()
-    until(lambda: len(daemon.json("locks")["locks"]) >= 2, what="two that wait")
-    daemon.berth("locks", "--svg", "-o", tmp_path / "locks.svg", check=0)
-    document = xml.parse(tmp_path / "locks.svg").getroot()
-    boxes = tooltips(document, "box")
-    assert len(boxes) == 3 and sum("gw0 of p1t1r00000009" in text for text in boxes) == 1
-    assert any("psql <&>" in text for text in boxes)
-    assert len(tooltips(document, "holds")) == 1 and "gw0 of p1t1r00000009" in tooltips(document, "holds")[0]
-    assert sum(path.get("class") == "edge" for path in document.iter(SVG + "path")) >= 2
-    blocker.close()
+    try:
+        until(lambda: len(daemon.json("locks")["locks"]) >= 2, what="two that wait")
+        daemon.berth("locks", "--svg", "-o", tmp_path / "locks.svg", check=0)
+        document = xml.parse(tmp_path / "locks.svg").getroot()
+        boxes = tooltips(document, "box")
+        assert len(boxes) == 3 and sum("gw0 of p1t1r00000009" in text for text in boxes) == 1
+        assert any("psql <&>" in text for text in boxes)
+        assert len(tooltips(document, "holds")) == 1 and "gw0 of p1t1r00000009" in tooltips(document, "holds")[0]
+        assert sum(path.get("class") == "edge" for path in document.iter(SVG + "path")) >= 2
+    finally:
+        blocker.close()
     for thread, connection in zip(threads, waiters):
         thread.join(30)
         connection.close()

@@ -74,7 +74,7 @@ def test_who_blocks_whom_is_red_and_a_resize_keeps_all_in_sight(daemon, clusters
     blocker = server.connect("platform", application_name=f"pytest_gw0_{namespace}")
     blocked = server.connect("platform", application_name=f"pytest_gw1_{namespace}")
     blocker.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0")
-    waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"))
+    waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"), daemon=True)
     waiting.start()
     terminal = top(width=120, height=40)
     text = terminal.wait_for("BLOCKED")
