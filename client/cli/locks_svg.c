@@ -62,6 +62,14 @@ static const char *text_of(const struct cJSON *object, const char *name)
         return text ? text : "";
 }
 
+/* What a session has asked for last; of a prepared transaction, its name. */
+static const char *query_of(const struct cJSON *side)
+{
+        const char *gid = json_get_string(side, "gid");
+
+        return gid ? gid : text_of(side, "query");
+}
+
 static int node_of(struct graph *graph, const char *database, const struct cJSON *side)
 {
         int64_t pid = json_get_integer(side, "pid", 0);
@@ -70,11 +78,11 @@ static int node_of(struct graph *graph, const char *database, const struct cJSON
                 const struct node *node = &graph->nodes[i];
 
                 if (node->pid == pid && !strcmp(node->database, database) &&
-                    (pid || !strcmp(node->query, text_of(side, "query"))))
+                    (pid || !strcmp(node->query, query_of(side))))
                         return i;
         }
-        graph->nodes[graph->n_nodes] = (struct node){
-                .database = database, .side = side, .pid = pid, .query = text_of(side, "query")};
+        graph->nodes[graph->n_nodes] =
+                (struct node){.database = database, .side = side, .pid = pid, .query = query_of(side)};
         return graph->n_nodes++;
 }
 
@@ -196,7 +204,8 @@ static void draw_node(const struct svg *svg, const struct node *node)
         char name[200], what[120], open[BERTH_DURATION_SIZE];
 
         if (namespace)
-                (void)snprintf(name, sizeof(name), "%s of %s", text_of(node->side, "worker"), namespace);
+                (void)snprintf(name, sizeof(name), "%s of %s",
+                               node->pid ? text_of(node->side, "worker") : "prepared transaction", namespace);
         else
                 (void)snprintf(name, sizeof(name), "%s",
                                !node->pid     ? "prepared transaction"

@@ -208,9 +208,10 @@ static void print_side(const struct cJSON *side, char *text, size_t size)
         int64_t pid = json_get_integer(side, "pid", 0);
 
         if (namespace)
-                (void)snprintf(text, size, "%s of %s", text_of(side, "worker"), namespace);
+                (void)snprintf(text, size, "%s of %s", pid ? text_of(side, "worker") : "prepared transaction",
+                               namespace);
         else if (!pid)
-                (void)snprintf(text, size, "prepared transaction %s", text_of(side, "query"));
+                (void)snprintf(text, size, "prepared transaction %s", text_of(side, "gid"));
         else
                 (void)snprintf(text, size, "%s (pid %" PRId64 ")",
                                *application ? application : "unlabelled session", pid);

@@ -77,7 +77,7 @@ def test_who_blocks_whom_is_red_and_a_resize_keeps_all_in_sight(daemon, clusters
     waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"), daemon=True)
     waiting.start()
     terminal = top(width=120, height=40)
-    text = terminal.wait_for("BLOCKED")
+    text = terminal.wait_for(lambda text: "BLOCKED" in text and "behind" in text and "q quit" in text)
     assert f"gw1 of {namespace}, platform" in text and f"behind  gw0 of {namespace}: BEGIN; LOCK TABLE" in text
     row = next(i for i, line in enumerate(terminal.lines) if f"gw1 of {namespace}" in line)
     assert terminal.screen.buffer[row][3].fg == "red"
