@@ -102,7 +102,7 @@ def test_locks_are_drawn_with_the_runs_they_belong_to(daemon, clusters, tmp_path
     blocker = server.connect("platform", application_name="pytest_gw0_p1t1r00000009")
     waiters = [server.connect("platform", application_name=name) for name in ("pytest_gw1_p1t1r00000009", "psql <&>")]
     blocker.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0")
-    threads = [threading.Thread(target=lambda c=c: c.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0"), daemon=True)
+    threads = [threading.Thread(target=lambda c=c: c.cursor().execute("BEGIN; LOCK TABLE test_pnobody_gw0.t0; COMMIT"), daemon=True)
                for c in waiters]
     for thread in threads:
         thread.start()
