@@ -58,7 +58,8 @@ def test_runs_and_waiters_come_and_go_and_q_leaves_the_terminal_as_it_was(daemon
     terminal.wait_for(lambda text: f"{namespace} " in text and "pytest" in text and "1 run," in text)
     holders = [run("slot", "--worker", "gw3"), run("slot")]
     waiter = subprocess.Popen([BERTH, "slot", "--worker", "gw7", "true"], env=daemon.environment(), stderr=subprocess.DEVNULL)
-    text = terminal.wait_for("WAITING FOR A SLOT")
+    # a screen may come in several parts: what is waited for is all that is looked at
+    text = terminal.wait_for(lambda text: "WAITING FOR A SLOT" in text and "gw7 of p" in text)
     assert "gw7 of p" in text and f"[0] gw3 {holders[0][:11]}" in text and "building" in text
     assert all(len(line) <= 80 for line in terminal.lines)
     waiter.terminate()
@@ -77,7 +78,7 @@ def test_who_blocks_whom_is_red_and_a_resize_keeps_all_in_sight(daemon, clusters
     waiting = threading.Thread(target=lambda: blocked.cursor().execute(f"BEGIN; LOCK TABLE test_{namespace}_gw0.t0"), daemon=True)
     waiting.start()
     terminal = top(width=120, height=40)
-    text = terminal.wait_for(lambda text: "BLOCKED" in text and "behind" in text and "q quit" in text)
+    text = terminal.wait_for(lambda text: "BLOCKED" in text and f"gw1 of {namespace}, platform" in text and "behind  gw0" in text)
     assert f"gw1 of {namespace}, platform" in text and f"behind  gw0 of {namespace}: BEGIN; LOCK TABLE" in text
     row = next(i for i, line in enumerate(terminal.lines) if f"gw1 of {namespace}" in line)
     assert terminal.screen.buffer[row][3].fg == "red"
