@@ -25,7 +25,7 @@ _berth()
                                 _command_offset $((i + 1))
                                 return
                                 ;;
-                        -w | --wait | --namespace | --label | --worker | --database) i=$((i + 1)) ;;
+                        -w | --wait | --namespace | --label | --worker | --database | --socket | --color) i=$((i + 1)) ;;
                         -*) ;;
                         *)
                                 _command_offset "$i"
@@ -38,6 +38,10 @@ _berth()
         case ${COMP_WORDS[COMP_CWORD - 1]} in
         --socket | --config)
                 COMPREPLY=($(compgen -f -- "$current"))
+                return
+                ;;
+        --color)
+                COMPREPLY=($(compgen -W "auto always never" -- "$current"))
                 return
                 ;;
         esac

@@ -132,3 +132,23 @@ def test_behind_run_comes_a_command_with_its_own_words(offers):
     assert "berth" in offers("berth run bert")
     assert offers("berth run -w 3s berth sta") == {"status"}
     assert offers("berth slot --database x -- berth sta") == {"status"}
+
+
+def test_behind_an_option_comes_what_it_wants(offers):
+    assert offers("berth --color ") == {"auto", "always", "never"}
+    assert offers("berth status --color a") == {"auto", "always"}
+    assert offers("berth run --color ") == {"auto", "always", "never"}
+    assert "berth" in offers("berth run --color never bert")
+    assert "/etc/passwd" in {os.path.join("/etc", word) for word in offers("berth doctor --config /etc/pass")}
+
+
+@pytest.mark.parametrize("name", ["berth.bash", "_berth"])
+def test_no_option_with_an_argument_is_taken_for_the_command(name):
+    """The shells must know which words of run and slot are arguments of options."""
+    [known] = re.findall(r"\((?=-w)([^)]*)\)|(-w [^)]*)\)", (TREE / "client/cli" / name).read_text())
+    known = set(re.findall(r"--[a-z-]+|-\w", "".join(known)))
+    for verb in ("run", "slot"):
+        shown = subprocess.run([BERTH, verb, "--help"], check=True, text=True, capture_output=True,
+                               env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}).stdout
+        taking = re.findall(r"^  (?:(-\w), |    )(--[a-z-]+) [A-Za-z]+ ", shown, re.MULTILINE)
+        assert len(taking) >= 4 and {word for pair in taking for word in pair if word} <= known, verb
