@@ -31,12 +31,18 @@ def reports_of_runs_stay_out_of_the_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def clusters():
-    """Two servers: platform and tenant1 on one, tenant2 on the other."""
+def session_clusters():
     main, other = Postgres(databases=["platform", "tenant1"]), Postgres(databases=["tenant2"])
     yield main, other
     main.remove()
     other.remove()
+
+
+@pytest.fixture(scope="module")
+def clusters(session_clusters):
+    """Two servers: platform and tenant1 on one, tenant2 on the other; nothing of another file's tests in them."""
+    emptied(session_clusters)
+    return session_clusters
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +69,6 @@ def emptied(clusters):
 
 @pytest.fixture
 def databases(clusters):
-    return emptied(clusters)
-
-
-@pytest.fixture(scope="module")
-def module_databases(clusters):
-    """As databases, for what a module builds once; a test that asks for databases as well would empty them again."""
     return emptied(clusters)
 
 

@@ -150,9 +150,9 @@ def dump(server, *without):
 
 
 @pytest.fixture(scope="module")
-def swept(module_databases):
+def swept(clusters):
     """All of it in one database, and the results of a dry run and of a sweep; what was there before and after."""
-    main = module_databases["platform"]
+    main, _ = clusters
     bystanders = len(KINDS) + len(HARMLESS)
     cases = [sql for sql, _ in KINDS.values()] + list(HARMLESS.values())
     main.sql(f"CREATE TABLE public.bystander AS SELECT generate_series(1, 100) AS i; CREATE SCHEMA live{bystanders};"
