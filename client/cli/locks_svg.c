@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOX_WIDTH  250.0
+#define BOX_WIDTH  266.0
 #define BOX_HEIGHT 64.0
 #define GAP_X      110.0
 #define GAP_Y      18.0
@@ -212,7 +212,7 @@ static void draw_node(const struct svg *svg, const struct node *node)
                                : *application ? application
                                               : "unlabelled session");
         (void)snprintf(what, sizeof(what), "%s%s%" PRId64 "%s%s", node->database, node->pid ? ", pid " : ", ",
-                       node->pid, open_usec > 0 ? ", in transaction for " : "",
+                       node->pid, open_usec > 0 ? ", open for " : "",
                        open_usec > 0 ? berth_format_duration(open_usec, open) : "");
         if (!node->pid)
                 (void)snprintf(what, sizeof(what), "%s", node->database);
