@@ -61,20 +61,24 @@ static int count(const struct cJSON *array)
 static int read_events(struct cli *cli, int64_t since_usec, struct cJSON *pages[PAGES_MAX], int *ret_n)
 {
         int64_t until_usec = 0;
-        int r = CLI_OK;
+        int r = CLI_OK, n_last = PAGE;
 
         for (*ret_n = 0; !r && *ret_n < PAGES_MAX; ++*ret_n) {
                 int64_t oldest;
 
                 pages[*ret_n] = json_array();
                 r = read_page(cli, since_usec, until_usec, pages[*ret_n]);
-                if (r || count(pages[*ret_n]) < PAGE) {
+                n_last = count(pages[*ret_n]);
+                if (r || n_last < PAGE) {
                         ++*ret_n;
                         break;
                 }
                 oldest = json_get_integer(json_first(pages[*ret_n]), "timeUSec", 0);
                 until_usec = oldest + 1 == until_usec ? oldest : oldest + 1;
         }
+        if (!r && n_last == PAGE)
+                cli_warn("the picture is not whole; it has the newest %d events; give a shorter --since",
+                         PAGES_MAX * PAGE);
         return r;
 }
 

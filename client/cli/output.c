@@ -17,11 +17,10 @@ static int fail(const struct cli *cli, const char *path)
                            "cannot write %s; %s", path, strerror(errno));
 }
 
-/* A device or a pipe is written as it is. */
-static int write_to(const struct cli *cli, const char *path, void (*draw)(FILE *out, void *userdata),
-                    void *userdata)
+static int write_to(const struct cli *cli, const char *path, const char *mode,
+                    void (*draw)(FILE *out, void *userdata), void *userdata)
 {
-        FILE *out = fopen(path, "we");
+        FILE *out = fopen(path, mode);
 
         if (!out)
                 return fail(cli, path);
@@ -41,7 +40,9 @@ static int replace(const struct cli *cli, const char *path, void (*draw)(FILE *o
 
         if (asprintf(&aside, "%s.%ld.part", path, (long)getpid()) < 0)
                 return fail(cli, path);
-        r = write_to(cli, aside, draw, userdata);
+        /* In a folder for all somebody may have guessed the name: no link of theirs is followed. */
+        (void)unlink(aside);
+        r = write_to(cli, aside, "wxe", draw, userdata);
         if (!r && rename(aside, path) < 0)
                 r = fail(cli, path);
         if (r)
@@ -60,6 +61,6 @@ int output_write(const struct cli *cli, void (*draw)(FILE *out, void *userdata),
                 return CLI_OK;
         }
         if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-                return write_to(cli, path, draw, userdata);
+                return write_to(cli, path, "we", draw, userdata); /* a device or a pipe, as it is */
         return replace(cli, path, draw, userdata);
 }

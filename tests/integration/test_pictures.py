@@ -95,6 +95,16 @@ def test_a_picture_goes_into_a_file_whole_or_not_at_all(daemon, tmp_path):
     assert daemon.berth("timeline", "--json", check=64).stdout.startswith('{"error":')
 
 
+def test_a_link_that_somebody_has_put_in_the_way_is_not_followed(daemon, tmp_path):
+    """The picture is written aside first, under a name that can be guessed, and the folder may be everybody's."""
+    precious = tmp_path / "precious"
+    precious.write_text("untouched")
+    subprocess.run(["sh", "-c", 'ln -s precious a.svg.$$.part && exec "$0" timeline -o a.svg', BERTH], cwd=tmp_path,
+                   env=daemon.environment(), check=True, timeout=60)
+    assert precious.read_text() == "untouched" and xml.parse(tmp_path / "a.svg").getroot().tag == SVG + "svg"
+    assert sorted(os.listdir(tmp_path)) == ["a.svg", "precious"]
+
+
 def test_locks_are_drawn_with_the_runs_they_belong_to(daemon, clusters, tmp_path):
     assert "nobody is blocked" in daemon.berth("locks", "--svg", check=0).stdout
     server = clusters[0]
