@@ -47,6 +47,17 @@ static void export_report_dir(void)
                 (void)setenv(BERTH_ENV_REPORT_DIR, path, 1);
 }
 
+/* Likewise; but one may be relative because it would be too long otherwise. */
+static void export_socket(const char *path)
+{
+        char cwd[BERTH_SOCKET_PATH_MAX + 1], absolute[BERTH_SOCKET_PATH_MAX + 1];
+
+        if (*path != '/' && getcwd(cwd, sizeof(cwd)) &&
+            snprintf(absolute, sizeof(absolute), "%s/%s", cwd, path) < (int)sizeof(absolute))
+                path = absolute;
+        (void)setenv(BERTH_ENV_SOCKET, path, 1);
+}
+
 /* NAME_FORCE; false: it is too long to be anybody's. */
 static bool make_force(const char *name, char ret_name[VARIABLE_SIZE])
 {
@@ -106,7 +117,7 @@ int environment_export(struct cli *cli, const struct berth_lease *lease)
         forget_outer_run();
         (void)setenv(BERTH_ENV_NAMESPACE, berth_lease_namespace(lease), 1);
         (void)setenv(BERTH_ENV_SECRET, berth_lease_secret(lease), 1);
-        (void)setenv(BERTH_ENV_SOCKET, berth_lease_socket(lease), 1);
+        export_socket(berth_lease_socket(lease));
         export_report_dir();
         return export_aliases(cli, berth_lease_aliases(lease), berth_lease_namespace(lease));
 }

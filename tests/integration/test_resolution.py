@@ -3,6 +3,7 @@
 
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -76,6 +77,19 @@ def test_a_pytest_that_a_test_starts_has_one_of_its_own(suite, command):
     suite.run(*command)
     [inner] = [one for one in suite.seen() if one["source"].startswith("new; ")] or [None]
     assert len(suite.namespaces()) == 2 and all(one["leased"] for one in suite.seen())
+
+
+def test_a_relative_socket_is_the_one_of_where_the_run_was_started(daemon, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (tmp_path / "test_it.py").write_text(
+        f"import os\ndef test_it(berth):\n    os.chdir({str(folder)!r})\n"
+        f"    assert berth.info().socket == os.environ['BERTH_SOCKET'] == {str(daemon.socket)!r}\n")
+    for command in (PYTEST, [*PYTEST, "-n1"], [BERTH, "run", "--", "sh", "-c", f"test $BERTH_SOCKET = {daemon.socket}"]):
+        done = subprocess.run([*command, *([str(tmp_path / "test_it.py")] if command[0] != BERTH else [])],
+                              env=daemon.environment(BERTH_SOCKET=daemon.socket.name), cwd=daemon.directory,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_of_two_in_a_row_under_one_runner_both_have_the_runners(suite):
