@@ -73,11 +73,15 @@ static void give_back_signals(const struct child *child)
 
 __attribute__((noreturn)) static void become_command(const struct child *child, int report_fd)
 {
+        sigset_t none;
         int failed;
 
         if (child->own_group)
                 (void)setpgid(0, 0);
         give_back_signals(child);
+        /* Whatever we were started with: a signal that is forwarded must arrive. */
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
         if (child->plan->inherit_fd >= 0 && fcntl(child->plan->inherit_fd, F_DUPFD, INHERITED_FD) < 0)
                 (void)fcntl(child->plan->inherit_fd, F_SETFD, 0);
         (void)execvp(child->plan->argv[0], child->plan->argv);

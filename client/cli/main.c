@@ -5,10 +5,12 @@
 #include "client/cli/suggest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VERBS_MAX 32
 
@@ -182,10 +184,23 @@ static int run(struct cli *cli, int argc, char **argv)
         return run_verb(cli, cli->n_operands, argv + (argc - cli->n_operands));
 }
 
+/* Else the daemon's connection could get the number of a closed standard output or error, and what we print with it. */
+static void hold_standard_descriptors(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
         struct cli cli = {.verb = NULL};
 
+        hold_standard_descriptors();
         (void)setlocale(LC_CTYPE, "");
         return flush_results(&cli, run(&cli, argc, argv));
 }

@@ -187,6 +187,20 @@ def test_the_command_has_the_mask_that_we_were_given(path, fake):
     assert int(done.stdout.split()[1], 16) == 0
 
 
+def test_a_blocked_signal_is_not_blocked_for_the_command(path, fake):
+    done = subprocess.run([BERTH, "run", "grep", "SigBlk", "/proc/self/status"], env=environment(path), text=True,
+                          capture_output=True, check=True,
+                          preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1}))
+    assert int(done.stdout.split()[1], 16) == 0
+
+
+def test_the_connection_never_takes_the_place_of_a_closed_standard_error(path, fake):
+    """And the command finds it closed, as it was given to us."""
+    script = f"exec {BERTH} run sh -c 'readlink /proc/$PPID/fd/2; test ! -e /proc/$$/fd/2' 2>&-"
+    done = subprocess.run(["sh", "-c", script], env=environment(path), text=True, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (0, "/dev/null\n")
+
+
 def test_an_ignored_sigchld_hides_no_status(path, fake):
     script = ("import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
               f"os.execv({str(BERTH)!r}, ['berth', 'run', 'sh', '-c', 'exit 5'])")

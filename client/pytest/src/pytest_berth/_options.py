@@ -9,8 +9,11 @@ from typing import Optional
 
 import pytest
 
+from . import _names
 from ._namespace import ENV_SOCKET, Settings
 from ._report import ENV_REPORT_DIR, OFF
+
+_SECONDS_MAX = 30 * 24 * 3600.0
 
 MODES = ("auto", "require", "off")
 GUARDS = ("error", "warn", "off")
@@ -48,7 +51,7 @@ def read_settings(config: pytest.Config) -> Settings:
         mode=_choice("BERTH", options.berth, "BERTH", config.getini("berth"), MODES),
         socket=options.berth_socket or os.environ.get(ENV_SOCKET) or config.getini("berth_socket") or None,
         forced=options.berth_namespace,
-        aliases=tuple(config.getini("berth_namespace_env")),
+        aliases=tuple(_alias(name) for name in config.getini("berth_namespace_env")),
         extra_path=tuple(_identifier(name) for name in config.getini("berth_search_path_extra")),
         guard=_choice("guard", options.berth_guard, "BERTH_GUARD", config.getini("berth_guard"), GUARDS),
         slot_timeout=_seconds(options.berth_slot_timeout, config.getini("berth_slot_timeout"), 600.0),
@@ -79,11 +82,18 @@ def _identifier(name: str) -> str:
     return name
 
 
+def _alias(name: str) -> str:
+    if not _names.is_alias(name):
+        raise pytest.UsageError(f"berth: berth_namespace_env has {name!r}; that is no name of a variable, or somebody"
+                                " else's; name one of your own")
+    return name
+
+
 def _seconds(option: Optional[float], ini: str, default: float) -> float:
     try:
         seconds = option if option is not None else float(ini or default)
     except ValueError:
         seconds = -1.0
-    if seconds < 0:
+    if not 0 <= seconds <= _SECONDS_MAX:  # nor nan
         raise pytest.UsageError(f"berth: the slot time-out is {ini or option!r}; use seconds, as in 600")
     return seconds
