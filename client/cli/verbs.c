@@ -128,8 +128,8 @@ static const struct verb table[] = {
          .usage = "[--] COMMAND [ARGUMENT]...",
          .examples = "  berth slot -- psql -f schema.sql\n"
                      "  berth slot --database tenant1 -w 10min -- alembic upgrade head\n",
-         .notes = "Under 'berth run' the slot belongs to that run; elsewhere to a lease for the time\n"
-                  "of the command. Exit codes are those of 'berth run'.\n",
+         .notes = "Under 'berth run' the slot belongs to that run; elsewhere to a lease for the\n"
+                  "time of the command. Exit codes are those of 'berth run'.\n",
          .options = slot_options,
          .n_min = 1,
          .n_max = -1,
@@ -171,7 +171,7 @@ static const struct verb table[] = {
          .examples = "  berth sweep --dry-run\n"
                      "  berth sweep\n"
                      "  berth sweep --json | jq '.databases[].kept'\n",
-         .notes = "Nothing is dropped unless every database said who is using it: exit code 3 then.\n"
+         .notes = "Exit code 3: nothing was dropped, since not every database said who is using it.\n"
                   "1: something could not be dropped.\n",
          .options = sweep_options,
          .n_max = 1,
@@ -192,7 +192,8 @@ static const struct verb table[] = {
          .examples = "  berth explain test_p18234t1745178234r3af93d71_gw0\n"
                      "  berth explain pytest_gw3_p18234t1745178234r3af93d71\n"
                      "  berth explain $BERTH_NAMESPACE --json | jq -r .answer\n",
-         .notes = "The first line is the answer. It goes back as far as the ledger remembers (30 days).\n"
+         .notes = "The first line is the answer. It goes back as far as the ledger remembers (30\n"
+                  "days).\n"
                   "Exit code 1: nothing is known of that name.\n",
          .n_min = 1,
          .n_max = 1,
@@ -202,8 +203,8 @@ static const struct verb table[] = {
          .usage = "",
          .examples = "  berth top\n"
                      "  NO_COLOR=1 berth top\n",
-         .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all, arrows "
-                  "scroll.\n"
+         .notes = "Keys: q quit, s sort, r reverse, p pause, 1 runs, 2 waiting, 3 blocked, 0 all,\n"
+                  "arrows scroll.\n"
                   "It only looks, and prints no JSON. A daemon that restarts is waited for.\n",
          .run = cmd_top},
         {.name = "timeline",
@@ -221,7 +222,7 @@ static const struct verb table[] = {
          .examples = "  berth metrics\n"
                      "  berth metrics | grep slot_wait\n"
                      "  berth metrics >/var/lib/prometheus/node-exporter/berth.prom\n",
-         .notes = "berthd serves the same over HTTP where metrics_listen of its configuration says.\n",
+         .notes = "berthd serves the same over HTTP where its option metrics_listen says.\n",
          .run = cmd_metrics},
         {.name = "report",
          .schemas = "report report-list report-diff",
