@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import BERTH, PYTHON, until
+from harness import BERTH, BUILD, PYTHON, until
 from somebody import BECOME, copy_of_berth
 
 
@@ -209,3 +209,11 @@ def test_an_ended_lease_keeps_its_label_and_its_start_also_across_a_restart(daem
         assert "nightly run" in daemon.berth("list", "--all", check=0).stdout
         daemon.stop(signal.SIGKILL)
         daemon.start()
+
+
+def test_an_installation_into_any_prefix_finds_its_library(tmp_path):
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", tmp_path], check=True, capture_output=True)
+    moved = tmp_path.with_name("elsewhere")
+    tmp_path.rename(moved)
+    done = subprocess.run([moved / "bin" / "berth", "--version"], text=True, capture_output=True, check=True)
+    assert re.fullmatch(r"berth \d+\.\d+\.\d+\n", done.stdout)
