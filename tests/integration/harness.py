@@ -6,6 +6,7 @@ Nothing here sleeps for a guess: until() waits for what it is told to see, and f
 
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -479,27 +480,35 @@ class Pooler:
     def __init__(self, server, database, folder):
         program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
         assert program, "pgbouncer is not installed; tests/lib/packages.sh test"
-        self.database, self.port = database, server.port + 12000
+        self.database, self.server, self.folder, self.program = database, server, folder, program
         folder.chmod(0o777)
         (folder / "users").write_text('"postgres" ""\n')
-        (folder / "ini").write_text(f"""[databases]
-{database} = host={server.host} port={server.port} dbname={database} user=postgres
+        for path in (folder, *folder.parents):
+            if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700:
+                path.chmod(0o711)
+        # Somebody may take the port between our look and its own: then it ends, and another is drawn.
+        until(self._starts, what="pgbouncer")
+
+    def _starts(self):
+        self.port = random.randrange(20000, 30000)  # below those that the kernel gives to connections
+        (self.folder / "ini").write_text(f"""[databases]
+{self.database} = host={self.server.host} port={self.server.port} dbname={self.database} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {self.port}
 unix_socket_dir =
 auth_type = any
-auth_file = {folder}/users
+auth_file = {self.folder}/users
 pool_mode = transaction
 ignore_startup_parameters = extra_float_digits
 """)
+        if self._answers():
+            return False
         as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        for path in (folder, *folder.parents):
-            if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700:
-                path.chmod(0o711)
-        self.process = subprocess.Popen([*as_user, program, folder / "ini"], stdout=subprocess.DEVNULL,
-                                        stderr=open(folder / "log", "wb"))
-        until(self._answers, what="pgbouncer")
+        self.process = subprocess.Popen([*as_user, self.program, self.folder / "ini"], stdout=subprocess.DEVNULL,
+                                        stderr=open(self.folder / "log", "wb"))
+        until(lambda: self._answers() or self.process.poll() is not None, what="pgbouncer")
+        return self.process.poll() is None
 
     def _answers(self):
         with socket.socket() as s:
