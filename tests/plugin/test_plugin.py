@@ -236,6 +236,9 @@ def test_a_restarting_daemon_fails_no_test(project, fake):
     """)
     process = project.start("-n1", BERTH_SOCKET=fake.socket)
     fake.wait_for(lambda: any(c["role"] == "worker" for c in fake.called("Attach")))
+    while not (project.path / "ready").exists():  # in the middle of the test, and of no call
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
     fake.restart()
     (project.path / "go").touch()
     output, _ = process.communicate(timeout=60)
