@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
